@@ -1,0 +1,259 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package tree
+
+import (
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// The fields of a node stand in the order key, value, dir, expiration, ttl, nodes,
+// modifiedIndex, createdIndex. All but the value of a file are left out when empty.
+
+// JSON returns the event as JSON, without a newline, the same bytes as etcd 3.4 writes.
+// They are made once and shared: the caller must not change them. It may be called
+// concurrently.
+func (e *Event) JSON() []byte {
+	if made := e.json.Load(); made != nil {
+		return *made
+	}
+	made := appendEvent(nil, e)
+	if e.json.CompareAndSwap(nil, &made) {
+		return made
+	}
+	return *e.json.Load()
+}
+
+// AppendEvent appends the event as JSON, without a newline, the same bytes as etcd 3.4
+// writes. The first call writes to dst directly, as most events have one reader, who
+// wrote it; later ones share what the second has made. It may be called concurrently.
+func AppendEvent(dst []byte, e *Event) []byte {
+	if e.json.Load() == nil && !e.told.Swap(true) {
+		return appendEvent(dst, e)
+	}
+	return append(dst, e.JSON()...)
+}
+
+func appendEvent(dst []byte, e *Event) []byte {
+	dst = append(dst, `{"action":"`...)
+	dst = append(dst, e.Action.String()...)
+	dst = append(dst, `","node":`...)
+	gone := e.Action == Delete || e.Action == CompareAndDelete || e.Action == Expire
+	dst = appendHead(dst, e.Key, e.Node, e.Now, !gone)
+	dst = appendTail(dst, e.Node)
+	if e.Prev != nil {
+		dst = append(dst, `,"prevNode":`...)
+		dst = appendHead(dst, e.Key, e.Prev, e.Now, true)
+		dst = appendTail(dst, e.Prev)
+	}
+	return append(dst, '}')
+}
+
+// AppendError appends the error as JSON, without a newline.
+func AppendError(dst []byte, e *Error) []byte {
+	dst = append(dst, `{"errorCode":`...)
+	dst = strconv.AppendInt(dst, int64(e.Code), 10)
+	dst = append(dst, `,"message":`...)
+	dst = appendString(dst, e.Code.Message())
+	if e.Cause != "" {
+		dst = append(dst, `,"cause":`...)
+		dst = appendString(dst, e.Cause)
+	}
+	dst = append(dst, `,"index":`...)
+	dst = strconv.AppendUint(dst, e.Index, 10)
+	return append(dst, '}')
+}
+
+// AppendGet appends the answer to a get of key as JSON, without a newline: a file, or
+// a directory with its children in byte order, all levels if recursive, hidden ones
+// left out. now (Unix ns) is what the remaining TTLs are counted from. The error is
+// Get's; dst is returned as it was.
+func (v *View) AppendGet(dst []byte, key string, recursive bool, now int64) ([]byte, error) {
+	key = CleanKey(key)
+	n, err := v.keys.find(key, v.index)
+	if err != nil {
+		return dst, err
+	}
+	dst = append(dst, `{"action":"get","node":`...)
+	shown := key
+	if key == "/" {
+		shown = "" // the root has no key field
+	}
+	dst = appendHead(dst, shown, n, now, true)
+	if n.Dir {
+		l := lister{dst: dst, now: now, recursive: recursive, cursor: v.keys.cursor()}
+		l.seek(join(key, ""))
+		l.children(key)
+		dst = l.dst
+	}
+	dst = appendTail(dst, n)
+	return append(dst, '}'), nil
+}
+
+// A lister appends the nodes below a directory.
+type lister struct {
+	dst       []byte
+	now       int64
+	recursive bool
+	cursor
+}
+
+// children appends the field nodes of dir if it has a visible child. The cursor must
+// stand on the first key below dir, if there is one, and stands behind the last then.
+func (l *lister) children(dir string) {
+	none := len(l.dst)
+	l.dst = append(l.dst, `"nodes":[`...)
+	first := len(l.dst)
+	skip := len(join(dir, ""))
+	for l.ok && under(l.key(), dir) {
+		key := l.key()
+		if i := strings.IndexByte(key[skip:], '/'); i >= 0 {
+			l.seek(key[:skip+i] + "0") // below a child that is done
+			continue
+		}
+		if key[skip:skip+1] == "_" {
+			l.next()
+			continue
+		}
+		l.child(key, l.node())
+	}
+	if len(l.dst) == first {
+		l.dst = l.dst[:none]
+		return
+	}
+	l.dst[len(l.dst)-1] = ']' // was a comma
+	l.dst = append(l.dst, ',')
+}
+
+// child appends the node at key and a comma, and moves the cursor to its next sibling
+// or to what is below it.
+func (l *lister) child(key string, n *Node) {
+	l.dst = appendHead(l.dst, key, n, l.now, true)
+	l.next()
+	if n.Dir && l.recursive && l.ok && strings.HasPrefix(l.key(), key) {
+		after := l.key()
+		switch b := after[len(key)]; {
+		case b == '/':
+			l.children(key)
+		case b < '/':
+			// Siblings such as "/a-b" stand between "/a" and "/a/x".
+			l.seek(key + "/")
+			l.children(key)
+			l.seek(after)
+		}
+	}
+	l.dst = appendTail(l.dst, n)
+	l.dst = append(l.dst, ',')
+}
+
+// appendHead appends the fields of a node before nodes, each followed by a comma.
+func appendHead(dst []byte, key string, n *Node, now int64, withValue bool) []byte {
+	dst = append(dst, '{')
+	if key != "" {
+		dst = append(dst, `"key":`...)
+		dst = appendString(dst, key)
+		dst = append(dst, ',')
+	}
+	if n.Dir {
+		dst = append(dst, `"dir":true,`...)
+	} else if withValue {
+		dst = append(dst, `"value":`...)
+		dst = appendString(dst, n.Value)
+		dst = append(dst, ',')
+	}
+	if n.Expires == 0 {
+		return dst
+	}
+	dst = append(dst, `"expiration":"`...)
+	dst = time.Unix(0, n.Expires).UTC().AppendFormat(dst, time.RFC3339Nano)
+	dst = append(dst, `",`...)
+	if ttl := secondsLeft(n.Expires, now); ttl != 0 {
+		dst = append(dst, `"ttl":`...)
+		dst = strconv.AppendInt(dst, ttl, 10)
+		dst = append(dst, ',')
+	}
+	return dst
+}
+
+// appendTail appends the fields after nodes, in place of the comma, and ends the node.
+func appendTail(dst []byte, n *Node) []byte {
+	if n.Modified != 0 {
+		dst = append(dst, `"modifiedIndex":`...)
+		dst = strconv.AppendUint(dst, n.Modified, 10)
+		dst = append(dst, ',')
+	}
+	if n.Created != 0 {
+		dst = append(dst, `"createdIndex":`...)
+		dst = strconv.AppendUint(dst, n.Created, 10)
+		dst = append(dst, ',')
+	}
+	dst[len(dst)-1] = '}'
+	return dst
+}
+
+// secondsLeft returns the time from now to expires in seconds, rounded up.
+func secondsLeft(expires, now int64) int64 {
+	left := expires - now
+	seconds := left / int64(time.Second)
+	if left%int64(time.Second) > 0 {
+		seconds++
+	}
+	return seconds
+}
+
+const hex = "0123456789abcdef"
+
+// appendString appends s as encoding/json does: with "<", ">", "&", U+2028 and U+2029
+// escaped, and what is not UTF-8 replaced by U+FFFD.
+func appendString(dst []byte, s string) []byte {
+	dst = append(dst, '"')
+	done := 0 // s up to there is in dst
+	for i := 0; i < len(s); {
+		if c := s[i]; c < utf8.RuneSelf {
+			if c < ' ' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+				dst = append(dst, s[done:i]...)
+				dst = appendEscape(dst, c)
+				done = i + 1
+			}
+			i++
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case r == utf8.RuneError && size == 1:
+			dst = append(dst, s[done:i]...)
+			dst = append(dst, `\ufffd`...)
+			done = i + size
+		case r == '\u2028' || r == '\u2029':
+			dst = append(dst, s[done:i]...)
+			dst = append(dst, `\u202`...)
+			dst = append(dst, hex[r&0xf])
+			done = i + size
+		}
+		i += size
+	}
+	dst = append(dst, s[done:]...)
+	return append(dst, '"')
+}
+
+// appendEscape appends the escape of an ASCII character.
+func appendEscape(dst []byte, c byte) []byte {
+	switch c {
+	case '"', '\\':
+		return append(dst, '\\', c)
+	case '\b':
+		return append(dst, `\b`...)
+	case '\f':
+		return append(dst, `\f`...)
+	case '\n':
+		return append(dst, `\n`...)
+	case '\r':
+		return append(dst, `\r`...)
+	case '\t':
+		return append(dst, `\t`...)
+	}
+	return append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&0xf])
+}

@@ -1,0 +1,146 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package tree
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"unsafe"
+)
+
+func TestAppendGet(t *testing.T) {
+	tr := New()
+	for _, key := range []string{"/a/x", "/a-b/z", "/a/b/c", "/a0", "/_h/v", "/a/_h/w", "/only/_h"} {
+		must(t, tr, Op{Action: Set, Key: key, Value: "v"})
+	}
+	must(t, tr, Op{Action: Set, Key: "/e", Dir: true, TTL: 90, HasTTL: true})
+	x := `{"key":"/a/x","value":"v","modifiedIndex":1,"createdIndex":1}`
+	z := `{"key":"/a-b/z","value":"v","modifiedIndex":2,"createdIndex":2}`
+	c := `{"key":"/a/b/c","value":"v","modifiedIndex":3,"createdIndex":3}`
+	b := `{"key":"/a/b","dir":true,"modifiedIndex":3,"createdIndex":3}`
+	bc := `{"key":"/a/b","dir":true,"nodes":[` + c + `],"modifiedIndex":3,"createdIndex":3}`
+	a0 := `{"key":"/a0","value":"v","modifiedIndex":4,"createdIndex":4}`
+	e := `{"key":"/e","dir":true,"expiration":"2023-11-14T22:14:50Z","ttl":90,"modifiedIndex":8,"createdIndex":8}`
+	dir := func(key, nodes, index string) string {
+		if nodes != "" {
+			nodes = `"nodes":[` + nodes + `],`
+		}
+		return `{"key":"` + key + `","dir":true,` + nodes + `"modifiedIndex":` + index + `,"createdIndex":` + index + `}`
+	}
+	for _, tt := range []struct {
+		key       string
+		recursive bool
+		want      string // the node
+	}{
+		{"/a/x", false, x},
+		{"/a/x", true, x},
+		{"/a", false, dir("/a", b+","+x, "1")},
+		{"/a", true, dir("/a", bc+","+x, "1")},
+		{"/a/_h", false, dir("/a/_h", `{"key":"/a/_h/w","value":"v","modifiedIndex":6,"createdIndex":6}`, "6")},
+		{"/only", true, dir("/only", "", "7")},
+		{"/e", true, e},
+		{"/", false, `{"dir":true,"nodes":[` + strings.Join([]string{
+			dir("/a", "", "1"), dir("/a-b", "", "2"), a0, e, dir("/only", "", "7")}, ",") + `]}`},
+		{"", true, `{"dir":true,"nodes":[` + strings.Join([]string{
+			dir("/a", bc+","+x, "1"), dir("/a-b", z, "2"), a0, e, dir("/only", "", "7")}, ",") + `]}`},
+	} {
+		got, err := tr.View().AppendGet([]byte("> "), tt.key, tt.recursive, t0)
+		if want := `> {"action":"get","node":` + tt.want + `}`; string(got) != want || err != nil {
+			t.Errorf("get %q, recursive %v: %v\n got %s\nwant %s", tt.key, tt.recursive, err, got, want)
+		}
+	}
+	for _, tt := range []struct {
+		key   string
+		code  Code
+		cause string
+	}{
+		{"/n/m/o", CodeKeyNotFound, "/n"},
+		{"/a/n/o", CodeKeyNotFound, "/a/n"},
+		{"/a/x/y/z", CodeNotDir, "/a/x"},
+	} {
+		got, err := tr.View().AppendGet([]byte("> "), tt.key, false, t0)
+		var e *Error
+		if !errors.As(err, &e) || e.Code != tt.code || e.Cause != tt.cause || e.Index != 8 || string(got) != "> " {
+			t.Errorf("get %q: %s, %#v", tt.key, got, err)
+		}
+	}
+	if got, err := New().View().AppendGet(nil, "/", true, t0); string(got) != `{"action":"get","node":{"dir":true}}` || err != nil {
+		t.Errorf("empty tree: %s, %v", got, err)
+	}
+}
+
+func TestTimes(t *testing.T) {
+	for _, tt := range []struct {
+		left int64 // ns
+		want string
+	}{
+		{0, `"expiration":"2023-11-14T22:13:20Z",`},
+		{1, `"expiration":"2023-11-14T22:13:20.000000001Z","ttl":1,`},
+		{second / 2, `"expiration":"2023-11-14T22:13:20.5Z","ttl":1,`},
+		{second, `"expiration":"2023-11-14T22:13:21Z","ttl":1,`},
+		{second + 1, `"expiration":"2023-11-14T22:13:21.000000001Z","ttl":2,`},
+		{-second / 2, `"expiration":"2023-11-14T22:13:19.5Z",`},
+		{-second, `"expiration":"2023-11-14T22:13:19Z","ttl":-1,`},
+		{-5 * second / 2, `"expiration":"2023-11-14T22:13:17.5Z","ttl":-2,`},
+	} {
+		n := &Node{Dir: true, Expires: t0 + tt.left}
+		if got, want := string(appendHead(nil, "", n, t0, true)), `{"dir":true,`+tt.want; got != want {
+			t.Errorf("%d left: %s, want %s", tt.left, got, want)
+		}
+	}
+}
+
+func TestEventJSONIsShared(t *testing.T) {
+	e := must(t, New(), Op{Action: Set, Key: "/k", Value: "v"})
+	first := AppendEvent(nil, e)
+	if e.json.Load() != nil {
+		t.Error("the first answer is kept")
+	}
+	second := AppendEvent([]byte(" "), e)
+	made := e.JSON()
+	if string(first) != string(made) || string(second) != " "+string(made) {
+		t.Errorf("%s, %s and %s differ", first, second, made)
+	}
+	if unsafe.SliceData(made) != unsafe.SliceData(e.JSON()) {
+		t.Error("JSON was made twice")
+	}
+}
+
+// Clients can read what is written.
+func TestWire(t *testing.T) {
+	tr := New()
+	e := must(t, tr, Op{Action: Set, Key: "/k<", Value: "", TTL: 5, HasTTL: true}, Op{Action: Delete, Key: "/k<"})
+	var w WireEvent
+	if err := json.Unmarshal(AppendEvent(nil, e), &w); err != nil {
+		t.Fatal(err)
+	}
+	if w.Action != "delete" || w.Node.Key != "/k<" || w.Node.Value != nil || w.Node.Modified != 2 || w.Node.Created != 1 ||
+		w.Prev.Value == nil || w.Prev.TTL != 5 || w.Prev.Expiration != "2023-11-14T22:13:25Z" {
+		t.Errorf("got %+v, %+v, %+v", w, w.Node, w.Prev)
+	}
+	again, err := json.Marshal(w)
+	if err != nil || string(again) != string(e.JSON()) {
+		t.Errorf("%v\n got %s\nwant %s", err, again, e.JSON())
+	}
+}
+
+func FuzzAppendString(f *testing.F) {
+	for _, s := range []string{
+		"", "plain", "<>&\"\\/", "\x00\x01\x1f\x7f\b\f\n\r\t", "\u2028\u2029\u2027\u202a", "\xff\xc0\x80", "é日本\U0001f600",
+		"\xe2\x80", "\xed\xa0\x80", "\ufffd", "a\xffb\u2028c<",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		want, err := json.Marshal(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := appendString(nil, s); string(got) != string(want) {
+			t.Errorf("%q: got %s, want %s", s, got, want)
+		}
+	})
+}

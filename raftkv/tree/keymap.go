@@ -1,0 +1,94 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package tree
+
+import "github.com/tidwall/btree"
+
+// degree of the B-tree; a node holds up to 2*degree-1 keys. See BenchmarkDegree.
+const degree = 16
+
+// root is the node of "/", which is no entry of a keymap and cannot change.
+var root = &Node{Dir: true}
+
+// A keymap holds the nodes by their full path. Every proper ancestor of a key but the
+// root is an entry too, and a directory.
+//
+// Keys are in byte order. What lies below d is the range from d+"/" to d+"0", as "0" is
+// the byte after "/". It does not follow d itself at once: "/a-b" is between "/a" and
+// "/a/x".
+//
+// The only writer works on one keymap; copies are for readers, and cost nothing until
+// the writer changes what they share.
+type keymap struct{ m *btree.Map[string, *Node] }
+
+func newKeymap() keymap { return keymap{btree.NewMap[string, *Node](degree)} }
+
+// freeze returns a copy that never changes.
+func (k keymap) freeze() keymap { return keymap{k.m.Copy()} }
+
+func (k keymap) len() int { return k.m.Len() }
+
+// get returns the node at key, nil if there is none.
+func (k keymap) get(key string) *Node {
+	n, _ := k.m.Get(key)
+	return n
+}
+
+func (k keymap) set(key string, n *Node) { k.m.Set(key, n) }
+
+// load is set, fast if key is after all others.
+func (k keymap) load(key string, n *Node) { k.m.Load(key, n) }
+
+func (k keymap) remove(key string) { k.m.Delete(key) }
+
+// ascend calls f with each entry from the first key not before from until it says no.
+func (k keymap) ascend(from string, f func(key string, n *Node) bool) { k.m.Ascend(from, f) }
+
+// hasUnder reports whether there is an entry below dir.
+func (k keymap) hasUnder(dir string) (found bool) {
+	k.ascend(dir+"/", func(key string, _ *Node) bool {
+		found = under(key, dir)
+		return false
+	})
+	return found
+}
+
+// find returns the node at key, or the error that names what is missing or in the way.
+func (k keymap) find(key string, index uint64) (*Node, *Error) {
+	if key == "/" {
+		return root, nil
+	}
+	if n := k.get(key); n != nil {
+		return n, nil
+	}
+	// From below, as most often the parent is there.
+	missing := key
+	for dir := parent(key); dir != "/"; dir = parent(dir) {
+		n := k.get(dir)
+		switch {
+		case n == nil:
+			missing = dir
+			continue
+		case !n.Dir:
+			return nil, &Error{Code: CodeNotDir, Cause: dir, Index: index}
+		}
+		break
+	}
+	return nil, &Error{Code: CodeKeyNotFound, Cause: missing, Index: index}
+}
+
+// A cursor walks over the entries of a frozen keymap.
+type cursor struct {
+	it btree.MapIter[string, *Node]
+	ok bool // it stands on an entry
+}
+
+func (k keymap) cursor() cursor { return cursor{it: k.m.Iter()} }
+
+// seek moves to the first key not before key.
+func (c *cursor) seek(key string) { c.ok = c.it.Seek(key) }
+
+func (c *cursor) next()       { c.ok = c.it.Next() }
+func (c *cursor) key() string { return c.it.Key() }
+func (c *cursor) node() *Node { return c.it.Value() }

@@ -1,0 +1,257 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package tree
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Restore replaces the whole state by a snapshot's and publishes it. All event
+// watchers end, as with a cleared history; all Wait calls return. On error the tree is
+// as before. It reads no further than the snapshot's end.
+func (t *Tree) Restore(r io.Reader) error {
+	frames := &frameReader{r: r}
+	dec := decoder{r: frames}
+	err := frames.open()
+	if err == nil {
+		err = dec.state()
+	}
+	if err != nil {
+		return fmt.Errorf("restoring tree snapshot: %w", err)
+	}
+
+	t.keys = dec.keys
+	t.index = dec.index
+	t.expiry = dec.expiry
+	t.history = dec.history
+	t.stats = dec.stats
+	clear(t.pending)
+	t.pending = t.pending[:0]
+	v := &View{
+		keys:     t.keys.freeze(),
+		index:    t.index,
+		events:   t.history.events,
+		restored: t.index,
+		epoch:    t.view.Load().epoch + 1,
+		stats:    t.stats,
+	}
+	t.hub.mu.Lock()
+	defer t.hub.mu.Unlock()
+	t.view.Store(v)
+	t.getsSuccess.Store(dec.getsSuccess)
+	t.getsFail.Store(dec.getsFail)
+	t.hub.reset()
+	return nil
+}
+
+var errCorrupt = errors.New("corrupt contents")
+
+// A decoder reads a snapshot into a state of its own. It trusts nothing: what it has
+// read is a state that a tree can be in.
+type decoder struct {
+	r   *frameReader
+	err error // the first; all that is read after it is zero
+
+	keys                  keymap
+	index                 uint64
+	expiry                expiries
+	history               history
+	stats                 Stats
+	getsSuccess, getsFail uint64
+}
+
+// state reads everything.
+func (dec *decoder) state() error {
+	dec.index = dec.uint()
+	counters := dec.stats.replicated()
+	dec.check(dec.uint() == uint64(len(counters)))
+	for _, c := range counters {
+		*c = dec.uint()
+	}
+	dec.nodes()
+	dec.events()
+	dec.getsSuccess = dec.uint()
+	dec.getsFail = dec.uint()
+	if dec.err != nil {
+		return dec.err
+	}
+	switch _, err := dec.r.ReadByte(); err {
+	case io.EOF:
+		return nil
+	case nil:
+		return errCorrupt
+	default:
+		return err
+	}
+}
+
+// check fails the decoder unless ok.
+func (dec *decoder) check(ok bool) {
+	if !ok && dec.err == nil {
+		dec.err = errCorrupt
+	}
+}
+
+// fail keeps an error of reading. The end is not expected anywhere.
+func (dec *decoder) fail(err error) {
+	if err == io.EOF {
+		err = errCorrupt
+	}
+	if err != nil && dec.err == nil {
+		dec.err = err
+	}
+}
+
+func (dec *decoder) byte() byte {
+	if dec.err != nil {
+		return 0
+	}
+	b, err := dec.r.ReadByte()
+	dec.fail(err)
+	return b
+}
+
+func (dec *decoder) uint() uint64 {
+	if dec.err != nil {
+		return 0
+	}
+	x, err := binary.ReadUvarint(dec.r)
+	dec.fail(err)
+	return x
+}
+
+func (dec *decoder) int() int64 {
+	if dec.err != nil {
+		return 0
+	}
+	x, err := binary.ReadVarint(dec.r)
+	dec.fail(err)
+	return x
+}
+
+// string reads a string behind prefix. It grows as the bytes come, whatever length was
+// announced.
+func (dec *decoder) string(prefix string) string {
+	n := dec.uint()
+	if dec.err != nil {
+		return ""
+	}
+	var b strings.Builder
+	b.Grow(len(prefix) + int(min(n, maxFrame)))
+	b.WriteString(prefix)
+	for n > 0 {
+		if len(dec.r.rest) == 0 {
+			if err := dec.r.next(); err != nil {
+				dec.fail(err)
+				return ""
+			}
+		}
+		part := dec.r.rest[:min(n, uint64(len(dec.r.rest)))]
+		b.Write(part)
+		dec.r.rest = dec.r.rest[len(part):]
+		n -= uint64(len(part))
+	}
+	return b.String()
+}
+
+// nodes reads the keymap.
+func (dec *decoder) nodes() {
+	dec.keys = newKeymap()
+	before, found := "", "/" // found is the directory that was looked up last
+	for n := dec.uint(); n > 0 && dec.err == nil; n-- {
+		shared := dec.uint()
+		if dec.check(shared <= uint64(len(before))); dec.err != nil {
+			return
+		}
+		key := dec.string(before[:shared])
+		node := dec.node(dec.byte())
+		if dec.check(isClean(key) && key > before && key != "/"); dec.err != nil {
+			return
+		}
+		if dir := parent(key); dir != "/" && dir != found {
+			p := dec.keys.get(dir)
+			dec.check(p != nil && p.Dir)
+			found = dir
+		}
+		dec.keys.load(key, node)
+		dec.expiry.replaced(key, nil, node)
+		before = key
+	}
+}
+
+// node reads a node whose first byte has been read.
+func (dec *decoder) node(flags byte) *Node {
+	n := &Node{Dir: flags&nodeDir != 0}
+	dec.check(flags&^(nodeDir|nodeExpires) == 0)
+	n.Modified = dec.uint()
+	n.Created = dec.uint()
+	dec.check(0 < n.Created && n.Created <= n.Modified && n.Modified <= dec.index)
+	if flags&nodeExpires != 0 {
+		n.Expires = dec.int()
+		dec.check(n.Expires > 0)
+	}
+	if !n.Dir {
+		n.Value = dec.string("")
+	}
+	return n
+}
+
+// events reads the history.
+func (dec *decoder) events() {
+	n := dec.uint()
+	dec.check(n <= historyLen && n <= dec.index)
+	for ; n > 0 && dec.err == nil; n-- {
+		e := dec.event(dec.index - n + 1)
+		if dec.err == nil {
+			dec.history.add(e)
+		}
+	}
+}
+
+// event reads the event with that index.
+func (dec *decoder) event(index uint64) *Event {
+	e := &Event{Action: Action(dec.byte())}
+	dec.check(Set <= e.Action && e.Action <= Expire)
+	flags := dec.byte()
+	dec.check(flags&^(eventRefresh|eventPrev) == 0)
+	e.Refresh = flags&eventRefresh != 0
+	e.Key = dec.string("")
+	dec.check(isClean(e.Key) && e.Key != "/")
+	e.Now = dec.int()
+
+	if of := dec.byte(); of == nodeKnown {
+		e.Node = dec.keys.get(e.Key)
+		dec.check(e.Node != nil)
+	} else {
+		e.Node = dec.node(of)
+	}
+	if dec.err != nil {
+		return nil
+	}
+	dec.check(e.Node.Modified == index)
+	if flags&eventPrev == 0 {
+		return e
+	}
+	if of := dec.byte(); of == nodeKnown {
+		e.Prev = dec.known(dec.uint(), e.Key)
+	} else {
+		e.Prev = dec.node(of)
+	}
+	return e
+}
+
+// known returns the node of the event that was back events ago, at key.
+func (dec *decoder) known(back uint64, key string) *Node {
+	events := dec.history.events
+	if dec.check(0 < back && back <= uint64(len(events))); dec.err != nil {
+		return nil
+	}
+	e := events[uint64(len(events))-back]
+	dec.check(e.Key == key)
+	return e.Node
+}
