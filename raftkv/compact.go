@@ -1,0 +1,104 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package raftkv
+
+import (
+	"errors"
+	"math"
+	"time"
+
+	"github.com/hashicorp/go-raftchunking"
+	"github.com/hashicorp/raft"
+)
+
+const (
+	keepSnapshots = 2
+
+	// maxTrailing is the most entries kept before a snapshot, for followers that are a
+	// little behind.
+	maxTrailing = 10240
+
+	// maxSegment is the size of one file of the log. Files are made at their full size.
+	maxSegment = 16 << 20
+	minSegment = 1 << 20
+
+	// snapshotRetry is how soon a snapshot that could not be taken is tried again.
+	snapshotRetry = 10 * time.Second
+)
+
+// minTrailing returns how many entries must stay in the log after a snapshot: more
+// than can be uncommitted at once, or a follower with such entries of an old leader
+// can be sent the same snapshot for ever (hashicorp/raft#697). The proposer has one
+// entry in flight, which may be a value in chunks.
+func (c *Config) minTrailing() uint64 {
+	chunks := (2*c.MaxValue + maxKey) / raftchunking.ChunkSize // value and previous value
+	return uint64(2*(chunks+1) + 64)
+}
+
+// segmentSize returns the size of the log's files: small if the log is kept short.
+func (c *Config) segmentSize() int {
+	return int(min(max(c.SnapshotBytes/4, minSegment), maxSegment))
+}
+
+// compactLoop takes a snapshot when the log has grown by enough entries or bytes, and
+// has raft cut the log behind it. Raft's own rule knows entries only, and one entry
+// may be 20 bytes or half a mebibyte.
+func (n *Node) compactLoop() {
+	n.nextSnapshot()
+	retry := time.NewTimer(0)
+	retry.Stop()
+	defer retry.Stop()
+	for {
+		select {
+		case <-n.logs.grown:
+		case <-retry.C:
+		case <-n.closing:
+			return
+		}
+		switch err := n.snapshot(); {
+		case err == nil, errors.Is(err, raft.ErrNothingNewToSnapshot):
+			n.nextSnapshot()
+		case errors.Is(err, raft.ErrRaftShutdown):
+			return
+		default:
+			n.log.Error("taking a snapshot; the log grows until it succeeds", "err", err)
+			n.logs.wakeAfter(0, math.MaxInt64, math.MaxInt64/2)
+			retry.Reset(snapshotRetry)
+		}
+	}
+}
+
+// snapshot takes a snapshot and cuts the log.
+func (n *Node) snapshot() error {
+	rc := n.raft.ReloadableConfig()
+	trailing := n.logs.trailing(n.cfg.SnapshotBytes)
+	rc.TrailingLogs = min(max(trailing, n.cfg.minTrailing()), maxTrailing)
+	if err := n.raft.ReloadConfig(rc); err != nil {
+		return err
+	}
+	start := time.Now()
+	if err := n.raft.Snapshot().Error(); err != nil {
+		return err
+	}
+	n.log.Debug("took a snapshot", "took", time.Since(start))
+	return nil
+}
+
+// nextSnapshot sets when the next snapshot is due, counted from the last one.
+func (n *Node) nextSnapshot() {
+	last, err := n.lastSnapshot()
+	if err != nil {
+		n.log.Error("listing snapshots", "err", err)
+	}
+	n.logs.wakeAfter(last.Index, n.cfg.SnapshotCount, max(n.cfg.SnapshotBytes, 2*last.Size))
+}
+
+// lastSnapshot returns what is known of the last snapshot, nothing if there is none.
+func (n *Node) lastSnapshot() (raft.SnapshotMeta, error) {
+	metas, err := n.snapshots.List()
+	if err != nil || len(metas) == 0 {
+		return raft.SnapshotMeta{}, err
+	}
+	return *metas[0], nil
+}

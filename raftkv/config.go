@@ -1,0 +1,119 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package raftkv
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// A Config says what a node is and where it keeps its data. Name, DataDir and PeerAddr
+// are needed; zero means the default everywhere else.
+type Config struct {
+	Name      string // what people know the node by
+	DataDir   string // holds log, snapshots and the node's id; created if missing
+	PeerAddr  string // address of the peer port to listen on, as in 127.0.0.1:7001; port 0 takes any
+	ClientURL string // what others are told to reach the client API by, as in http://127.0.0.1:4001
+
+	AdvertisePeerAddr string // what others are told to reach the peer port by; default: the address listened on
+
+	MaxValue int // largest value in bytes; default 16 MiB
+
+	// A snapshot is taken, and the log before it cut, when the log has grown since the
+	// last one by this many entries (default 8192; an entry holds what many clients
+	// wrote at once) or by this many bytes (default 64 MiB, or twice the last
+	// snapshot's size if that is more).
+	SnapshotCount uint64
+	SnapshotBytes int64
+
+	// ElectionTimeout is how long a follower waits without a sign of the leader, and
+	// half of it how long a leader without contact goes on leading; default and advice 1 s.
+	ElectionTimeout time.Duration
+
+	// Timeout is how long Do and Linearizable wait at most; default 5 s and two
+	// election timeouts.
+	Timeout time.Duration
+
+	// StallTimeout is how long one write to the log may take before the node counts
+	// as failed; default 10 s.
+	StallTimeout time.Duration
+
+	Now func() time.Time // the wall clock; default time.Now
+	Log *slog.Logger     // default: nothing is logged
+
+	Hooks Hooks // for tests
+}
+
+// Hooks let a test stand between the node and the world.
+type Hooks struct {
+	// LogStore returns what the node uses in place of its log store.
+	LogStore func(raft.LogStore) raft.LogStore
+}
+
+const (
+	defaultMaxValue      = 16 << 20
+	defaultSnapshotCount = 8192
+	defaultSnapshotBytes = 64 << 20
+	defaultElection      = time.Second
+	defaultStall         = 10 * time.Second
+
+	maxKey = 64 << 10 // longest key in bytes
+
+	// maxMaxValue keeps an operation within maxChunks chunks.
+	maxMaxValue = 512 << 20
+)
+
+// withDefaults returns the configuration with every field filled in.
+func (c Config) withDefaults() (Config, error) {
+	switch {
+	case c.Name == "":
+		return c, errors.New("missing name of the node")
+	case c.DataDir == "":
+		return c, errors.New("missing data directory")
+	case c.PeerAddr == "":
+		return c, errors.New("missing peer address; 127.0.0.1:7001 is the usual one")
+	case c.MaxValue < 0 || c.MaxValue > maxMaxValue:
+		return c, fmt.Errorf("largest value of %d bytes is not between 1 and %d", c.MaxValue, maxMaxValue)
+	}
+	setDefault(&c.MaxValue, defaultMaxValue)
+	setDefault(&c.SnapshotCount, defaultSnapshotCount)
+	setDefault(&c.SnapshotBytes, defaultSnapshotBytes)
+	setDefault(&c.ElectionTimeout, defaultElection)
+	setDefault(&c.Timeout, 5*time.Second+2*c.ElectionTimeout)
+	setDefault(&c.StallTimeout, defaultStall)
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c, nil
+}
+
+func setDefault[T comparable](v *T, def T) {
+	var zero T
+	if *v == zero {
+		*v = def
+	}
+}
+
+// raftConfig returns raft's configuration. The reasons are in the package comment.
+func (c *Config) raftConfig(id string) *raft.Config {
+	r := raft.DefaultConfig()
+	r.LocalID = raft.ServerID(id)
+	r.HeartbeatTimeout = c.ElectionTimeout
+	r.ElectionTimeout = c.ElectionTimeout
+	r.LeaderLeaseTimeout = c.ElectionTimeout / 2
+	r.MaxAppendEntries = 256
+	r.SnapshotInterval = 24 * time.Hour // compactor decides; raft's own rule counts entries only
+	r.SnapshotThreshold = 1 << 62
+	r.TrailingLogs = maxTrailing
+	r.NoLegacyTelemetry = true
+	r.Logger = newHCLog(c.Log)
+	return r
+}

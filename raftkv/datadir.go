@@ -1,0 +1,139 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package raftkv
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// formatVersion is the layout of the data directory, written in its file "format".
+const formatVersion = "1"
+
+// A dataDir is a locked data directory:
+//
+//	lock        held with flock by the one process that uses the directory; its pid
+//	format      version of this layout
+//	id          the node's id, a 64-bit number in hex, random, made with the directory
+//	vote        raft's term and vote
+//	wal/        raft's log
+//	snapshots/  the last two snapshots
+type dataDir struct {
+	path string
+	id   string
+	lock *os.File
+}
+
+func (d *dataDir) wal() string       { return filepath.Join(d.path, "wal") }
+func (d *dataDir) snapshots() string { return d.path } // raft adds "snapshots"
+func (d *dataDir) vote() string      { return filepath.Join(d.path, "vote") }
+
+// openDataDir makes the directory if it is missing, locks it, and reads or makes the
+// node's id.
+func openDataDir(path string) (_ *dataDir, err error) {
+	d := &dataDir{path: path}
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, err
+	}
+	if d.lock, err = lockFile(filepath.Join(path, "lock")); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.close())
+		}
+	}()
+	if err := d.checkFormat(); err != nil {
+		return nil, err
+	}
+	if d.id, err = d.readID(); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(d.wal(), 0o700); err != nil {
+		return nil, err
+	}
+	return d, syncDir(path)
+}
+
+// lockFile takes the lock, or says who has it.
+func lockFile(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		holder := "another process"
+		if b, err := os.ReadFile(path); err == nil && len(b) > 0 {
+			holder = "process " + strings.TrimSpace(string(b))
+		}
+		err = fmt.Errorf("%w: %q is held by %s; stop it, or choose another directory with -data-dir",
+			ErrLocked, filepath.Dir(path), holder)
+	} else if err != nil {
+		err = fmt.Errorf("locking %q: %w", path, err)
+	}
+	if err == nil {
+		// For people only, so it need not be durable.
+		if err = f.Truncate(0); err == nil {
+			_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+func (d *dataDir) checkFormat() error {
+	path := filepath.Join(d.path, "format")
+	b, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return writeFile(path, []byte(formatVersion+"\n"))
+	}
+	if err != nil {
+		return err
+	}
+	if v := strings.TrimSpace(string(b)); v != formatVersion {
+		return fmt.Errorf("data directory %q has format %q, this program knows %q; it may belong to a newer version",
+			d.path, v, formatVersion)
+	}
+	return nil
+}
+
+// readID reads the node's id, or makes one.
+func (d *dataDir) readID() (string, error) {
+	path := filepath.Join(d.path, "id")
+	b, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		id := randomID()
+		return id, writeFile(path, []byte(id+"\n"))
+	}
+	if err != nil {
+		return "", err
+	}
+	id := strings.TrimSpace(string(b))
+	if n, err := strconv.ParseUint(id, 16, 64); err != nil || n == 0 {
+		return "", fmt.Errorf("file %q does not hold a node's id of up to 16 hex digits", path)
+	}
+	return id, nil
+}
+
+// randomID returns a random number other than 0 in hex, without leading zeros, as etcd
+// writes its ids.
+func randomID() string {
+	var b [8]byte
+	rand.Read(b[:]) // never fails
+	return strconv.FormatUint(max(1, binary.LittleEndian.Uint64(b[:])), 16)
+}
+
+// close gives the lock back.
+func (d *dataDir) close() error { return d.lock.Close() }

@@ -1,0 +1,63 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package raftkv is one node of the store: a tree of keys (package tree), kept the same
+// on every node by hashicorp/raft, durable in a data directory.
+//
+//	node, err := raftkv.Open(ctx, raftkv.Config{
+//		Name:     "a",
+//		DataDir:  "/var/lib/confd",
+//		PeerAddr: "127.0.0.1:7001",
+//	})
+//	…
+//	event, err := node.Do(ctx, &tree.Op{Action: tree.Set, Key: "/app/port", Value: "80"})
+//
+// What Do has acknowledged is on the disk; a crash loses none of it. The owner must
+// watch Failed and end the process when it closes.
+//
+// # Reading
+//
+// View is this node's own copy. Linearizable returns one that holds everything
+// acknowledged before the call, by asking the other nodes who leads, not by writing.
+// A lone node needs neither: what Do has acknowledged is in its View.
+//
+// # Assumptions
+//
+// Disks: fsync makes data durable or fails. A write that fails, or hangs for longer
+// than Config.StallTimeout, ends the node, because a failed fsync cannot be repeated.
+// Overwriting part of a file does not damage the rest of it (raft-wal's assumption). A
+// write cut short by a crash is found by its checksum and taken back; it was not
+// acknowledged. Damage to older parts of the log is found by the checksum of each
+// entry when it is applied, and stops the node; damage to a snapshot is found when it
+// is read.
+//
+// Clocks: no promise but the expiry of keys depends on a clock. Time for keys never
+// runs backwards, goes on when the wall clock is set back, and does not follow a leap
+// of more than a day at once; see clock.
+//
+// Networks: may lose, delay, repeat and reorder; connections to the peer port are taken
+// as those of members. Addresses may change, ids do not.
+//
+// # Decisions
+//
+//   - Operations that arrive together travel in one log entry (up to 512, or 256 KiB), and
+//     one entry is on its way at a time: an fsync is what a write costs, so it is shared.
+//     An operation above 512 KiB travels alone, in chunks of that size, so that no entry
+//     blocks heartbeats for long.
+//   - An operation of unknown outcome is never repeated here: a POST would count twice.
+//   - The only voter does not wait for an election timeout, it stands for election as
+//     soon as it has read its log. So a lone node starts in milliseconds.
+//   - Open waits for an entry of the node's own term to be applied, since before that a
+//     node cannot know that it has everything.
+//   - The only rule for snapshots is ours, by entries and by bytes; raft's own counts
+//     entries. How much log is kept behind a snapshot is bounded by bytes too.
+//   - Files of the log are 16 MiB, not raft-wal's 64 MiB: they are made at full size, and
+//     whole files are what a snapshot frees.
+//   - Term and vote are in a file of our own, replaced as a whole; see stableStore.
+//   - RestoreCommittedLogs stays off. In raft 1.8.0 it loses the configuration and can
+//     hang; to apply the log again after a restart is what an election does anyway.
+//   - Heartbeats go through raft's main loop; see transport. The price is that a disk
+//     that stalls delays them too, so the election timeout should not be under a second.
+//   - Pipelining is off, and CommitTimeout and the other defaults of raft are kept.
+//   - Raft's Info messages are Debug here. What people need to know the node says itself.
+package raftkv

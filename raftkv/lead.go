@@ -1,0 +1,103 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package raftkv
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"confd/raftkv/fsm"
+)
+
+// metaClusterID is the metadata key of the cluster's id.
+const metaClusterID = "cluster-id"
+
+// leadLoop follows this node's leadership. A leader is ready when it has applied an
+// entry of its own term: only then has it all that earlier leaders acknowledged.
+func (n *Node) leadLoop() {
+	for {
+		select {
+		case leads := <-n.raft.LeaderCh():
+			n.lead.Store(nil)
+			if !leads {
+				n.log.Info("leadership lost", "term", n.raft.CurrentTerm())
+				continue
+			}
+			if err := n.beginToLead(); err != nil {
+				n.log.Warn("leadership was not taken up", "err", err)
+			}
+		case <-n.closing:
+			return
+		}
+	}
+}
+
+// leadership is what a leader knows about itself once it is ready.
+type leadership struct {
+	term  uint64
+	since time.Time
+}
+
+func (n *Node) beginToLead() error {
+	since := n.cfg.Now()
+	term := n.raft.CurrentTerm()
+	barrier := n.raft.Barrier(0)
+	if err := barrier.Error(); err != nil {
+		return fmt.Errorf("applying the log: %w", err)
+	}
+	if b, ok := barrier.(interface{ Index() uint64 }); ok {
+		n.fsm.Advance(b.Index())
+	}
+	n.clock.seed(n.fsm.Clock())
+	if _, ok := n.fsm.Meta(metaClusterID); !ok {
+		// IfAbsent: another leader's may be in the log already, and then it counts.
+		id := &fsm.Meta{Key: metaClusterID, Value: []byte(randomID()), IfAbsent: true}
+		if _, err := n.propose(n.ctx, fsm.Op{Meta: id}); err != nil {
+			return fmt.Errorf("writing the cluster's id: %w", err)
+		}
+	}
+	n.lead.Store(&leadership{term: term, since: since})
+	n.log.Info("leading", "term", term, "index", n.fsm.Applied(), "cluster", n.clusterID(), "took", n.cfg.Now().Sub(since))
+	n.readyOnce.Do(func() { close(n.ready) })
+	return nil
+}
+
+// expireLoop proposes an entry when a key expires and no other entry comes along to
+// remove it. It does nothing while no key has a time to live.
+func (n *Node) expireLoop() {
+	// precision bounds how late a key goes when the wall clock has been set forward.
+	const precision = 500 * time.Millisecond
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+		case <-n.fsm.ExpiryChanged():
+		case <-n.closing:
+			return
+		}
+		timer.Stop()
+		next := n.fsm.NextExpiry()
+		if next == 0 {
+			continue
+		}
+		wait := time.Duration(next - n.clock.read())
+		if wait <= 0 {
+			if n.lead.Load() != nil {
+				n.expire()
+			}
+			wait = precision // ExpiryChanged tells of a change before
+		}
+		timer.Reset(min(wait, precision))
+	}
+}
+
+func (n *Node) expire() {
+	ctx, cancel := context.WithTimeout(n.ctx, n.cfg.Timeout)
+	defer cancel()
+	if _, err := n.propose(ctx, fsm.Op{}); err != nil {
+		n.log.Warn("expiring keys", "err", err)
+	}
+}

@@ -1,0 +1,241 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package raftkv
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"confd/raftkv/tree"
+)
+
+// fakeClock is a wall clock that stands still until it is set.
+type fakeClock struct{ at atomic.Int64 }
+
+func newFakeClock() *fakeClock {
+	c := &fakeClock{}
+	c.at.Store(1_800_000_000 * int64(time.Second))
+	return c
+}
+
+func (c *fakeClock) now() time.Time      { return time.Unix(0, c.at.Load()) }
+func (c *fakeClock) add(d time.Duration) { c.at.Add(int64(d)) }
+func ttlOp(key string, ttl uint64) *tree.Op {
+	return &tree.Op{Action: tree.Set, Key: key, Value: "v", TTL: ttl, HasTTL: true}
+}
+
+func TestExpiryWhileIdle(t *testing.T) {
+	wall := newFakeClock()
+	cfg := testConfig(t)
+	cfg.Now = wall.now
+	n := open(t, cfg)
+	for i := range 3 {
+		if _, err := n.Do(t.Context(), ttlOp(fmt.Sprintf("/k%d", i), uint64(10*(i+1)))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	index := n.raft.LastIndex()
+	for i := range 3 {
+		wall.add(10 * time.Second)
+		eventually(t, "a key to expire", func() bool { return n.View().Len() == 2-i })
+	}
+	if got := n.raft.LastIndex() - index; got != 3 {
+		t.Errorf("%d entries to expire three keys", got)
+	}
+	if got := n.View().Index(); got != 6 {
+		t.Errorf("index %d after three writes and three expiries", got)
+	}
+}
+
+func TestExpiryComesBeforeOperations(t *testing.T) {
+	wall := newFakeClock()
+	cfg := testConfig(t)
+	cfg.Now = wall.now
+	n := open(t, cfg)
+	if _, err := n.Do(t.Context(), ttlOp("/lock", 10)); err != nil {
+		t.Fatal(err)
+	}
+	wall.add(10 * time.Second)
+	if _, err := n.Do(t.Context(), &tree.Op{Action: tree.Create, Key: "/lock", Value: "mine"}); err != nil {
+		t.Errorf("the lock had expired: %v", err)
+	}
+}
+
+func TestExpiryAfterRestart(t *testing.T) {
+	wall := newFakeClock()
+	cfg := testConfig(t)
+	cfg.Now = wall.now
+	n := open(t, cfg)
+	for key, ttl := range map[string]uint64{"/day": 86400, "/year": 365 * 86400} {
+		if _, err := n.Do(t.Context(), ttlOp(key, ttl)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	closeNode(t, n)
+	wall.add(7 * 24 * time.Hour)
+	n = open(t, cfg)
+	eventually(t, "the key of a day to expire in a week", func() bool { return n.View().Len() == 1 })
+	want(t, n.View(), "/year", "v")
+}
+
+// TestClockSetBack sets the clock back by hours. Keys expire all the same, a little late.
+func TestClockSetBack(t *testing.T) {
+	wall := newFakeClock()
+	cfg := testConfig(t)
+	cfg.Now = wall.now
+	n := open(t, cfg)
+	wall.add(-5 * time.Hour)
+	e, err := n.Do(t.Context(), ttlOp("/k", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	eventually(t, "the key to expire", func() bool { return n.View().Len() == 0 })
+	if took := time.Since(start); took < 900*time.Millisecond {
+		t.Errorf("a key of one second expired after %v", took)
+	}
+	closeNode(t, n)
+	// The state machine's clock does not go back with it, over a restart either.
+	n = open(t, cfg)
+	later, err := n.Do(t.Context(), &tree.Op{Action: tree.Set, Key: "/l"})
+	if err != nil || later.Now <= e.Now {
+		t.Errorf("time ran from %d to %d: %v", e.Now, later.Now, err)
+	}
+}
+
+func TestClock(t *testing.T) {
+	wall := newFakeClock()
+	var run time.Duration
+	c := newClock(wall.now, slog.New(slog.DiscardHandler))
+	c.run = func() time.Duration { return run }
+	c.seed(0)
+	base := c.read()
+	pass := func(d, wallBy time.Duration) time.Duration {
+		run += d
+		wall.add(wallBy)
+		return time.Duration(c.read() - base)
+	}
+	for i, step := range []struct {
+		passed, wall, want time.Duration
+		why                string
+	}{
+		{time.Minute, time.Minute, time.Minute, "both run"},
+		{time.Minute, 2 * time.Hour, 2*time.Hour + time.Minute, "a leap of hours is followed"},
+		{8 * time.Hour, -time.Hour, 9*time.Hour + time.Minute, "set back: seven eighths of the time"},
+		{0, 10 * time.Hour, 11*time.Hour + time.Minute, "caught up"},
+		{time.Minute, 48 * time.Hour, 11*time.Hour + 2*time.Minute, "a leap of days is not followed"},
+		{time.Minute, -48 * time.Hour, 11*time.Hour + 2*time.Minute + 52500*time.Millisecond, "nor its end"},
+		{time.Minute, 48 * time.Hour, 11*time.Hour + 3*time.Minute + 52500*time.Millisecond, "again"},
+		{4 * time.Minute, 0, 11*time.Hour + 7*time.Minute + 52500*time.Millisecond, "not yet"},
+		{time.Minute, 0, 59*time.Hour + time.Minute, "it has stayed there"},
+	} {
+		if got := pass(step.passed, step.wall); got != step.want {
+			t.Errorf("step %d, %s: got %v, want %v", i, step.why, got, step.want)
+		}
+	}
+	c.seed(wall.now().Add(time.Hour).UnixNano())
+	if got := time.Duration(c.read() - wall.at.Load()); got != time.Hour {
+		t.Errorf("a machine that is ahead: %v", got)
+	}
+}
+
+// TestLeadershipLost gives the node a sign of a leader of a newer term.
+func TestLeadershipLost(t *testing.T) {
+	n := open(t, testConfig(t))
+	set(t, n, "/a", "1")
+	n.transport.rpcs <- raft.RPC{
+		Command: &raft.AppendEntriesRequest{
+			RPCHeader: raft.RPCHeader{ProtocolVersion: 3, ID: []byte("x"), Addr: []byte("x:1")},
+			Term:      n.raft.CurrentTerm() + 5,
+		},
+		RespChan: make(chan raft.RPCResponse, 1),
+	}
+	eventually(t, "leadership to go", func() bool { return n.Status().LeaderSince.IsZero() })
+	_, err := n.Do(t.Context(), &tree.Op{Action: tree.Set, Key: "/b"})
+	if !errors.Is(err, ErrNoLeader) || !errors.Is(err, ErrNotProposed) {
+		t.Errorf("write: %v", err)
+	}
+	if _, err := n.Linearizable(t.Context()); !errors.Is(err, ErrNoLeader) {
+		t.Errorf("read: %v", err)
+	}
+	want(t, n.View(), "/a", "1") // its own copy is still there to read
+	if s := n.Status(); s.State != "follower" || s.LeaderID != "x" || s.LeaderName != "" {
+		t.Errorf("status %+v", s)
+	}
+}
+
+func TestProposalErrors(t *testing.T) {
+	for _, tt := range []struct {
+		err         error
+		want        error
+		notProposed bool
+	}{
+		{raft.ErrNotLeader, ErrNoLeader, true},
+		{raft.ErrLeadershipTransferInProgress, ErrNoLeader, true},
+		{raft.ErrEnqueueTimeout, ErrTimeout, true},
+		{raft.ErrRaftShutdown, ErrClosed, true},
+		{raft.ErrLeadershipLost, ErrNoLeader, false},
+		{raft.ErrAbortedByRestore, raft.ErrAbortedByRestore, false},
+	} {
+		got := proposalError(tt.err)
+		if !errors.Is(got, tt.want) || errors.Is(got, ErrNotProposed) != tt.notProposed {
+			t.Errorf("%v became %v", tt.err, got)
+		}
+	}
+	if proposalError(nil) != nil {
+		t.Error("no error became one")
+	}
+}
+
+func TestQueue(t *testing.T) {
+	q := &queue{maxBytes: 1 << 20, wake: make(chan struct{}, 1)}
+	request := func(size int) *request { r := newRequest().(*request); r.size = size; return r }
+	for range maxQueueOps {
+		if err := q.put(request(1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := q.put(request(1)); err != ErrBusy {
+		t.Errorf("one too many: %v", err)
+	}
+	total := 0
+	for {
+		batch, size := q.take(nil)
+		if len(batch) == 0 {
+			break
+		}
+		if len(batch) > maxBatchOps || size > maxBatchBytes {
+			t.Fatalf("batch of %d, %d bytes", len(batch), size)
+		}
+		total += len(batch)
+	}
+	if total != maxQueueOps {
+		t.Errorf("%d came out", total)
+	}
+	// By bytes: an entry is full, a large one travels alone, and the queue is bounded.
+	sizes := []int{200 << 10, 100 << 10, 600 << 10, 10}
+	for _, size := range sizes {
+		if err := q.put(request(size)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := q.put(request(200 << 10)); err != ErrBusy {
+		t.Errorf("too many bytes: %v", err)
+	}
+	for i, want := range sizes {
+		batch, _ := q.take(nil)
+		if len(batch) != 1 || batch[0].size != want {
+			t.Errorf("entry %d has %d operations", i, len(batch))
+		}
+	}
+	if err := q.put(request(5 << 20)); err != nil {
+		t.Errorf("one that is larger than the bound, into an empty queue: %v", err)
+	}
+}

@@ -1,0 +1,212 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package raftkv
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+	wal "github.com/hashicorp/raft-wal"
+)
+
+// markEvery is how far the marks of a logStore lie apart, in bytes of the log.
+const markEvery = 1 << 20
+
+// entryOverhead is about what an entry takes in the log beside its data.
+const entryOverhead = 48
+
+// A logStore stands between raft and its log. A write that fails, or takes longer than
+// stall, ends the node: on Linux a failed fsync cannot be tried again, since the pages
+// may have been dropped, and raft alone would step down and be elected again for ever.
+// After a failure nothing is written any more.
+//
+// It also measures the log, for the compactor.
+type logStore struct {
+	raft.LogStore
+	stall time.Duration
+	fail  func(error)
+	grown chan struct{} // capacity one; receives when the log has reached a limit
+
+	mu        sync.Mutex
+	failed    error
+	last      uint64 // index of the last entry measured
+	total     int64  // bytes of all entries measured so far
+	marks     []mark // in order; the first stands at the first entry measured
+	wakeIndex uint64 // limits for grown
+	wakeTotal int64
+}
+
+// A mark says how many bytes had been measured before the entry with that index.
+type mark struct {
+	index uint64
+	total int64
+}
+
+// newLogStore returns a store over s. fail is told of a failure; it may be called more
+// than once and from any goroutine.
+func newLogStore(s raft.LogStore, stall time.Duration, fail func(error)) *logStore {
+	return &logStore{LogStore: s, stall: stall, fail: fail, grown: make(chan struct{}, 1)}
+}
+
+// IsMonotonic reports whether the store takes consecutive indexes only. Raft must be
+// told, or a restored snapshot leaves a gap that the store refuses.
+func (l *logStore) IsMonotonic() bool {
+	m, ok := l.LogStore.(raft.MonotonicLogStore)
+	return ok && m.IsMonotonic()
+}
+
+// StoreLog stores an entry; see StoreLogs.
+func (l *logStore) StoreLog(e *raft.Log) error { return l.StoreLogs([]*raft.Log{e}) }
+
+// StoreLogs stores entries; they are on the disk when it returns without an error.
+// Raft calls it from one goroutine.
+func (l *logStore) StoreLogs(es []*raft.Log) error {
+	return l.write("writing to the log", func() error {
+		err := l.LogStore.StoreLogs(es)
+		if err == nil {
+			l.measure(es...)
+		}
+		return err
+	})
+}
+
+// DeleteRange removes entries. A store that cannot do that is as broken as one that
+// cannot write: an entry that was to go would come back.
+func (l *logStore) DeleteRange(lo, hi uint64) error {
+	return l.write("cutting the log", func() error {
+		err := l.LogStore.DeleteRange(lo, hi)
+		if err == nil {
+			l.cut(lo, hi)
+		}
+		return err
+	})
+}
+
+func (l *logStore) write(what string, f func() error) error {
+	l.mu.Lock()
+	err := l.failed
+	l.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	watch := time.AfterFunc(l.stall, func() {
+		l.fail(fmt.Errorf("%s has taken more than %v: the disk has stalled", what, l.stall))
+	})
+	err = f()
+	watch.Stop()
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("%s: %w", what, err)
+	l.mu.Lock()
+	l.failed = err
+	l.mu.Unlock()
+	l.fail(err)
+	return err
+}
+
+// GetLog reads an entry. Raft panics when it needs one that cannot be read, so the
+// node is told before.
+func (l *logStore) GetLog(index uint64, e *raft.Log) error {
+	err := l.LogStore.GetLog(index, e)
+	switch {
+	case err == nil:
+		l.measureOld(e)
+	case errors.Is(err, raft.ErrLogNotFound), errors.Is(err, wal.ErrClosed):
+	default:
+		l.fail(fmt.Errorf("reading entry %d of the log: %w", index, err))
+	}
+	return err
+}
+
+// measureAfter begins to measure after the entry with that index, the last snapshot's.
+func (l *logStore) measureAfter(index uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.last = index
+}
+
+// measureOld measures an entry that raft reads when it starts: all after the last
+// snapshot, in order.
+func (l *logStore) measureOld(e *raft.Log) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if e.Index == l.last+1 {
+		l.measureLocked(e)
+	}
+}
+
+func (l *logStore) measure(es ...*raft.Log) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range es {
+		l.measureLocked(e)
+	}
+	if l.last < l.wakeIndex && l.total < l.wakeTotal {
+		return
+	}
+	select {
+	case l.grown <- struct{}{}:
+	default: // a wake-up is on its way already
+	}
+}
+
+func (l *logStore) measureLocked(e *raft.Log) {
+	if n := len(l.marks); n == 0 || l.total-l.marks[n-1].total >= markEvery {
+		l.marks = append(l.marks, mark{e.Index, l.total})
+	}
+	l.last = e.Index
+	l.total += int64(len(e.Data) + len(e.Extensions) + entryOverhead)
+}
+
+// cut forgets the marks of entries that have been removed.
+func (l *logStore) cut(lo, hi uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if hi >= l.last { // from the end: a follower drops what its leader does not have
+		l.last = min(l.last, lo-1)
+		for len(l.marks) > 0 && l.marks[len(l.marks)-1].index >= lo {
+			l.marks = l.marks[:len(l.marks)-1]
+		}
+		return
+	}
+	for len(l.marks) > 0 && l.marks[0].index <= hi {
+		l.marks = l.marks[1:]
+	}
+}
+
+// trailing returns how many entries at the end of the log take at most limit bytes, by
+// the marks, so at worst too few.
+func (l *logStore) trailing(limit int64) uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, m := range l.marks {
+		if l.total-m.total <= limit {
+			return l.last - m.index + 1
+		}
+	}
+	return 0
+}
+
+// wakeAfter makes grown receive when the log after the entry index has grown by that
+// many entries or bytes.
+func (l *logStore) wakeAfter(index, entries uint64, bytes int64) {
+	l.mu.Lock()
+	l.wakeIndex, l.wakeTotal = index+entries, bytes
+	for i := len(l.marks) - 1; i >= 0; i-- {
+		if m := l.marks[i]; m.index <= index+1 {
+			l.wakeTotal += m.total
+			break
+		}
+	}
+	l.mu.Unlock()
+	select {
+	case <-l.grown: // by the old limits
+	default:
+	}
+	l.measure() // it may be there already
+}

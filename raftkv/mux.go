@@ -1,0 +1,241 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package raftkv
+
+import (
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// The first byte of a connection to the peer port says what it speaks. An upper-case
+// letter is the method of an HTTP request, and is part of it; the others are ours and
+// are taken off.
+const (
+	protoRaft = 0x01 // hashicorp/raft's network transport
+	// 0x02 is kept for forwarding.
+)
+
+const (
+	sniffTimeout = 10 * time.Second // for the first byte to come, and for somebody to take the connection
+	maxSniffing  = 256              // connections that have not said what they are
+	maxRaftConns = 256
+	maxHTTPConns = 1024
+)
+
+// A mux accepts the connections of the peer port and hands them to raft or to HTTP. A
+// connection that says nothing is cut off after a while and holds up nobody.
+type mux struct {
+	ln       net.Listener
+	log      *slog.Logger
+	raft     *muxListener
+	http     *muxListener
+	sniffing chan struct{} // one for each connection that has not been handed over
+	wg       sync.WaitGroup
+
+	mu     sync.Mutex
+	closed bool
+	conns  map[net.Conn]struct{} // all that are open
+}
+
+func newMux(ln net.Listener, log *slog.Logger) *mux {
+	m := &mux{
+		ln:       ln,
+		log:      log,
+		raft:     newMuxListener(ln.Addr(), maxRaftConns),
+		http:     newMuxListener(ln.Addr(), maxHTTPConns),
+		sniffing: make(chan struct{}, maxSniffing),
+		conns:    make(map[net.Conn]struct{}),
+	}
+	m.wg.Go(m.accept)
+	return m
+}
+
+func (m *mux) accept() {
+	const maxPause = time.Second
+	var pause time.Duration
+	for {
+		m.sniffing <- struct{}{}
+		c, err := m.ln.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			// Out of descriptors, most likely; it passes.
+			pause = min(max(2*pause, 5*time.Millisecond), maxPause)
+			m.log.Warn("accepting a connection on the peer port", "err", err, "pause", pause)
+			<-m.sniffing
+			time.Sleep(pause)
+			continue
+		}
+		pause = 0
+		m.wg.Go(func() {
+			m.sniff(c)
+			<-m.sniffing
+		})
+	}
+}
+
+// sniff reads the first byte and hands the connection over, or closes it.
+func (m *mux) sniff(c net.Conn) {
+	tc := &muxConn{Conn: c, mux: m}
+	if !m.add(tc) {
+		c.Close()
+		return
+	}
+	var first [1]byte
+	c.SetReadDeadline(time.Now().Add(sniffTimeout))
+	if _, err := c.Read(first[:]); err != nil {
+		tc.Close()
+		return
+	}
+	c.SetReadDeadline(time.Time{})
+	var to *muxListener
+	switch {
+	case first[0] == protoRaft:
+		to = m.raft
+	case 'A' <= first[0] && first[0] <= 'Z':
+		to = m.http
+		tc.first, tc.hasFirst = first[0], true
+	}
+	if to == nil || !to.offer(tc) {
+		m.log.Debug("closed a connection to the peer port", "from", c.RemoteAddr(), "first", first[0])
+		tc.Close()
+	}
+}
+
+func (m *mux) add(c net.Conn) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return false
+	}
+	m.conns[c] = struct{}{}
+	return true
+}
+
+// close stops accepting, closes every connection and waits for the mux's goroutines.
+func (m *mux) close() error {
+	m.raft.Close()
+	m.http.Close()
+	err := m.ln.Close()
+	m.mu.Lock()
+	m.closed = true
+	conns := m.conns
+	m.conns = nil
+	m.mu.Unlock()
+	for c := range conns {
+		c.Close()
+	}
+	m.wg.Wait()
+	return err
+}
+
+// A muxListener is a net.Listener for the connections of one kind.
+type muxListener struct {
+	addr  net.Addr
+	conns chan net.Conn
+	open  chan struct{} // one for each connection that is open
+	once  sync.Once
+	done  chan struct{}
+}
+
+func newMuxListener(addr net.Addr, limit int) *muxListener {
+	return &muxListener{
+		addr:  addr,
+		conns: make(chan net.Conn),
+		open:  make(chan struct{}, limit),
+		done:  make(chan struct{}),
+	}
+}
+
+// offer waits until somebody accepts the connection. It reports whether that happened.
+func (l *muxListener) offer(c *muxConn) bool {
+	select {
+	case l.open <- struct{}{}:
+	default:
+		return false
+	}
+	c.listener = l
+	t := time.NewTimer(sniffTimeout)
+	defer t.Stop()
+	select {
+	case l.conns <- c:
+		return true
+	case <-l.done:
+	case <-t.C:
+	}
+	return false
+}
+
+// Accept returns the next connection.
+func (l *muxListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close ends Accept. Connections that were accepted stay open.
+func (l *muxListener) Close() error {
+	l.once.Do(func() { close(l.done) })
+	return nil
+}
+
+// Addr returns the address of the peer port.
+func (l *muxListener) Addr() net.Addr { return l.addr }
+
+// A muxConn is a connection whose first byte may have been read already.
+type muxConn struct {
+	net.Conn
+	mux      *mux
+	listener *muxListener // that has counted it, or nil
+	once     sync.Once
+
+	// Owned by the reader.
+	first    byte
+	hasFirst bool
+}
+
+func (c *muxConn) Read(b []byte) (int, error) {
+	if c.hasFirst && len(b) > 0 {
+		b[0], c.hasFirst = c.first, false
+		return 1, nil
+	}
+	return c.Conn.Read(b)
+}
+
+func (c *muxConn) Close() error {
+	c.once.Do(func() {
+		c.mux.mu.Lock()
+		delete(c.mux.conns, c)
+		c.mux.mu.Unlock()
+		if c.listener != nil {
+			<-c.listener.open
+		}
+	})
+	return c.Conn.Close()
+}
+
+// A raftStream is the peer port as raft's network transport sees it.
+type raftStream struct{ *muxListener }
+
+// Dial connects to the peer port of another node.
+func (s raftStream) Dial(addr raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
+	c, err := net.DialTimeout("tcp", string(addr), timeout)
+	if err != nil {
+		return nil, err
+	}
+	c.SetWriteDeadline(time.Now().Add(timeout))
+	if _, err := c.Write([]byte{protoRaft}); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, c.SetWriteDeadline(time.Time{})
+}

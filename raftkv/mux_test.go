@@ -1,0 +1,153 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package raftkv
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/raft"
+)
+
+func dial(t *testing.T, n *Node) net.Conn {
+	t.Helper()
+	c, err := net.Dial("tcp", n.Status().PeerAddr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func TestPeerPort(t *testing.T) {
+	n := open(t, testConfig(t))
+	// Those who say nothing are in nobody's way.
+	for range 20 {
+		dial(t, n)
+	}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, r.Method+" "+r.URL.Path)
+	})}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(n.PeerHTTP()) }()
+	for _, method := range []string{"GET", "POST", "DELETE"} {
+		req, err := http.NewRequestWithContext(t.Context(), method, "http://"+n.Status().PeerAddr+"/v2/leader", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || string(body) != method+" /v2/leader" {
+			t.Errorf("got %q, %v", body, err)
+		}
+	}
+	// What is neither is cut off.
+	c := dial(t, n)
+	c.Write([]byte{0xff})
+	if _, err := c.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("an unknown protocol: %v", err)
+	}
+	// Raft's requests get through to raft.
+	peer := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+		Stream: raftStream{newMuxListener(c.LocalAddr(), 1)}, MaxPool: 1, Timeout: n.cfg.Timeout,
+		Logger: newHCLog(n.log),
+	})
+	defer peer.Close()
+	defer peer.CloseStreams()
+	var resp raft.RequestPreVoteResponse
+	err := peer.RequestPreVote("x", raft.ServerAddress(n.Status().PeerAddr), &raft.RequestPreVoteRequest{
+		RPCHeader: raft.RPCHeader{ProtocolVersion: 3, ID: []byte("x"), Addr: []byte("x")}, Term: 1,
+	}, &resp)
+	if err != nil || resp.Granted {
+		t.Errorf("pre-vote: %+v, %v", resp, err)
+	}
+	closeNode(t, n)
+	if err := <-served; err == nil {
+		t.Error("server ended without an error")
+	}
+}
+
+func TestMuxLimits(t *testing.T) {
+	l := newMuxListener(nil, 1)
+	m := &mux{conns: map[net.Conn]struct{}{}}
+	a, b := net.Pipe()
+	defer b.Close()
+	first := &muxConn{Conn: a, mux: m}
+	go l.Accept()
+	if !l.offer(first) {
+		t.Fatal("the first connection was refused")
+	}
+	if l.offer(&muxConn{Conn: a, mux: m}) {
+		t.Fatal("a connection above the limit was handed over")
+	}
+	first.Close()
+	first.Close()
+	go l.Accept()
+	if !l.offer(&muxConn{Conn: a, mux: m}) {
+		t.Fatal("a place was not given back")
+	}
+	l.Close()
+	l.Close()
+	if _, err := l.Accept(); err != net.ErrClosed {
+		t.Fatal(err)
+	}
+}
+
+// TestHeartbeatsTakeTheMainLoop is for hashicorp/raft#695.
+func TestHeartbeatsTakeTheMainLoop(t *testing.T) {
+	n := open(t, testConfig(t))
+	n.transport.SetHeartbeatHandler(func(raft.RPC) { t.Error("a heartbeat went past raft's main loop") })
+	peer := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+		Stream: raftStream{newMuxListener(&net.TCPAddr{}, 1)}, MaxPool: 1, Timeout: n.cfg.Timeout, Logger: newHCLog(n.log),
+	})
+	defer peer.Close()
+	defer peer.CloseStreams()
+	var resp raft.AppendEntriesResponse
+	err := peer.AppendEntries("x", raft.ServerAddress(n.Status().PeerAddr), &raft.AppendEntriesRequest{
+		RPCHeader: raft.RPCHeader{ProtocolVersion: 3, ID: []byte("x"), Addr: []byte("x")}, Term: 1,
+	}, &resp)
+	if err != nil || resp.Success || n.Status().AppendsReceived != 1 {
+		t.Errorf("%+v, %v; %d received", resp, err, n.Status().AppendsReceived)
+	}
+}
+
+func TestHCLog(t *testing.T) {
+	var out strings.Builder
+	h := newHCLog(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{
+		Level: slog.LevelDebug,
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return a
+		},
+	})))
+	var l hclog.Logger = h
+	l.Named("snapshot").With("id", 7).Info("starting", "servers", hclog.Fmt("%d of %d", 1, 3))
+	l.Error("oops", "error", io.EOF)
+	l.Trace("no")
+	l.StandardLogger(nil).Print("plain")
+	const want = "level=DEBUG msg=\"snapshot: starting\" id=7 servers=\"1 of 3\"\n" +
+		"level=ERROR msg=oops err=EOF\nlevel=DEBUG msg=plain\n"
+	if out.String() != want {
+		t.Errorf("got\n%swant\n%s", out.String(), want)
+	}
+	if l.IsTrace() || !l.IsDebug() || l.GetLevel() != hclog.Debug {
+		t.Error("wrong level")
+	}
+	quiet := newHCLog(slog.New(slog.DiscardHandler))
+	if quiet.IsError() || quiet.log.Enabled(context.Background(), slog.LevelError) {
+		t.Error("a logger that discards says it is on")
+	}
+}

@@ -1,0 +1,79 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package raftkv
+
+import (
+	"strings"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// A Status is what a node knows about itself and its cluster at one moment.
+type Status struct {
+	Name      string
+	ID        string // of the node: a 64-bit number in hex
+	ClusterID string // a 64-bit number in hex; empty before the first leader
+	PeerAddr  string // advertised
+	ClientURL string
+
+	State       string    // leader, follower, candidate or shutdown
+	LeaderID    string    // empty if no leader is known
+	LeaderName  string    // empty if it is not known
+	LeaderSince time.Time // zero unless this node leads
+	Started     time.Time
+
+	RaftIndex uint64 // of the last entry applied
+	Term      uint64
+
+	AppendsReceived uint64 // requests of a leader to store entries, heartbeats included
+	AppendsSent     uint64
+}
+
+// Status returns the node's state. It blocks for nothing but short locks.
+func (n *Node) Status() Status {
+	_, leader := n.raft.LeaderWithID()
+	s := Status{
+		Name:      n.cfg.Name,
+		ID:        n.dir.id,
+		ClusterID: n.clusterID(),
+		PeerAddr:  string(n.transport.LocalAddr()),
+		ClientURL: n.cfg.ClientURL,
+
+		State:    strings.ToLower(n.raft.State().String()),
+		LeaderID: string(leader),
+		Started:  n.started,
+
+		RaftIndex: n.RaftIndex(),
+		Term:      n.RaftTerm(),
+
+		AppendsReceived: n.transport.received.Load(),
+		AppendsSent:     n.transport.sent.Load(),
+	}
+	if leader == raft.ServerID(n.dir.id) {
+		s.LeaderName = n.cfg.Name
+	}
+	if l := n.lead.Load(); l != nil {
+		s.LeaderSince = l.since
+	}
+	return s
+}
+
+// RaftIndex returns the index of the last log entry applied; it costs one load.
+func (n *Node) RaftIndex() uint64 { return n.fsm.Applied() }
+
+// RaftTerm returns raft's current term; it costs one load.
+func (n *Node) RaftTerm() uint64 { return n.raft.CurrentTerm() }
+
+// ClusterID returns the cluster's id in hex, empty before its first leader.
+func (n *Node) ClusterID() string { return n.clusterID() }
+
+func (n *Node) clusterID() string {
+	id, _ := n.fsm.Meta(metaClusterID)
+	return string(id)
+}
+
+// Now returns the time of the store, Unix time in nanoseconds: what remaining times to
+// live are counted from. It is the wall clock unless that has been set back or far ahead.
+func (n *Node) Now() int64 { return n.clock.read() }
