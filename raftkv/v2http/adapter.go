@@ -1,0 +1,209 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package v2http
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"confd/raftkv/tree"
+)
+
+// The adapter: the one file that knows how net/http hands over a request and takes an
+// answer.
+
+const (
+	// bodyTime is how long a client may take to send a body.
+	bodyTime = 60 * time.Second
+
+	// stallTime is how long a client may take nothing of an answer.
+	stallTime = 30 * time.Second
+
+	// smallBody is what fits into the socket's buffer for certain, and what net/http
+	// gives a Content-Length by itself.
+	smallBody = 2 << 10
+)
+
+// ServeHTTP answers one request. It returns when the answer is written; for a watch,
+// when it has ended or the client has gone.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := h.exchanges.Get().(*exchange)
+	defer func() {
+		x.reset()
+		h.exchanges.Put(x)
+	}()
+	x.req = request{method: r.Method, path: r.URL.Path, query: r.URL.RawQuery}
+	if ct := r.Header["Content-Type"]; len(ct) > 0 {
+		x.req.contentType = ct[0]
+	}
+	if limit := h.bodyLimit(&x.req); limit > 0 && r.Body != http.NoBody {
+		x.readBody(w, r, limit)
+	}
+	h.serve(r.Context(), &x.req, &x.resp)
+	writeHeader(w.Header(), &x.resp)
+	if x.resp.watcher != nil {
+		h.sendEvents(r.Context(), w, x)
+		return
+	}
+	sendBody(w, r, &x.resp)
+}
+
+// readBody reads r's body into the request, if it has at most limit bytes.
+func (x *exchange) readBody(w http.ResponseWriter, r *http.Request, limit int) {
+	if r.ContentLength > int64(limit) {
+		x.req.bodyTooLarge = true
+		return
+	}
+	rc := http.NewResponseController(w)
+	// A writer without deadlines, as httptest.ResponseRecorder, has no slow client.
+	_ = rc.SetReadDeadline(time.Now().Add(bodyTime))
+	b := x.read[:0]
+	for {
+		if len(b) > limit {
+			x.req.bodyTooLarge = true
+			return
+		}
+		if cap(b)-len(b) < 512 {
+			b = append(b, make([]byte, max(1024, cap(b)))...)[:len(b)]
+		}
+		n, err := r.Body.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		if err != nil && err != io.EOF {
+			x.req.bodyErr = err
+		}
+		if err != nil {
+			break
+		}
+	}
+	// Else the deadline would end the connection while the answer is awaited.
+	_ = rc.SetReadDeadline(time.Time{})
+	x.read = b
+	if len(b) > limit {
+		x.req.bodyTooLarge = true
+		return
+	}
+	x.req.body = string(b)
+}
+
+// The header values that never change, shared by all answers; nobody appends to them.
+var (
+	headerJSON    = []string{typeJSON}
+	headerNoSniff = []string{"nosniff"}
+	headerClose   = []string{"close"}
+)
+
+// writeHeader sets the fields of resp. The names are in the canonical form that
+// http.Header has as keys.
+func writeHeader(hd http.Header, resp *response) {
+	switch resp.contentType {
+	case "":
+	case typeJSON:
+		hd["Content-Type"] = headerJSON
+	default:
+		hd["Content-Type"] = []string{resp.contentType}
+	}
+	if resp.noSniff {
+		hd["X-Content-Type-Options"] = headerNoSniff
+	}
+	if resp.allow != "" {
+		hd["Allow"] = []string{resp.allow}
+	}
+	if resp.location != "" {
+		hd["Location"] = []string{resp.location}
+	}
+	if resp.closes {
+		hd["Connection"] = headerClose
+	}
+	// One array and one string hold the values of the four fields that every answer
+	// about a key has.
+	var values [4]string
+	var scratch [64]byte
+	n := scratch[:0]
+	if resp.hasIndex {
+		n = strconv.AppendUint(n, resp.etcdIndex, 10)
+	}
+	i := len(n)
+	if resp.hasRaft {
+		n = strconv.AppendUint(n, resp.raftIndex, 10)
+	}
+	j := len(n)
+	if resp.hasRaft {
+		n = strconv.AppendUint(n, resp.raftTerm, 10)
+	}
+	text := string(n)
+	values = [4]string{resp.clusterID, text[:i], text[i:j], text[j:]}
+	for k, name := range [4]string{"X-Etcd-Cluster-Id", "X-Etcd-Index", "X-Raft-Index", "X-Raft-Term"} {
+		if values[k] != "" {
+			hd[name] = values[k : k+1 : k+1]
+		}
+	}
+}
+
+// sendBody sends the status and the body.
+func sendBody(w http.ResponseWriter, r *http.Request, resp *response) {
+	if len(resp.body) <= smallBody {
+		w.WriteHeader(resp.status)
+		// An error means that the client has gone.
+		_, _ = w.Write(resp.body)
+		return
+	}
+	w.Header()["Content-Length"] = []string{strconv.Itoa(len(resp.body))}
+	w.WriteHeader(resp.status)
+	if r.Method == "HEAD" {
+		return
+	}
+	rc := http.NewResponseController(w)
+	for b := resp.body; len(b) > 0; {
+		part := b[:min(len(b), maxKept)]
+		_ = rc.SetWriteDeadline(time.Now().Add(stallTime))
+		if _, err := w.Write(part); err != nil {
+			return
+		}
+		b = b[len(part):]
+	}
+	_ = rc.Flush()
+	_ = rc.SetWriteDeadline(time.Time{})
+}
+
+// sendEvents sends the headers at once and then the events of the watcher, until it
+// ends, the client has gone or does not read, or watches are to end.
+func (h *Handler) sendEvents(ctx context.Context, w http.ResponseWriter, x *exchange) {
+	watcher := x.resp.watcher
+	defer watcher.Close()
+	rc := http.NewResponseController(w)
+	w.WriteHeader(x.resp.status)
+	if rc.Flush() != nil {
+		return
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-h.ended:
+			return
+		case e, ok := <-watcher.C:
+			if !ok {
+				return
+			}
+			x.resp.body = append(tree.AppendEvent(x.resp.body[:0], e), '\n')
+			_ = rc.SetWriteDeadline(time.Now().Add(stallTime))
+			if _, err := w.Write(x.resp.body); err != nil {
+				return
+			}
+			if len(watcher.C) == 0 && rc.Flush() != nil {
+				return
+			}
+			_ = rc.SetWriteDeadline(time.Time{})
+			if !x.resp.stream {
+				return
+			}
+			if cap(x.resp.body) > maxKept {
+				x.resp.body = nil
+			}
+		}
+	}
+}

@@ -1,0 +1,123 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package v2http
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"confd/raftkv"
+	"confd/raftkv/tree"
+)
+
+// fakeNode is a node without a log: a tree and one writer under a lock.
+type fakeNode struct {
+	mu    sync.Mutex
+	tree  *tree.Tree
+	now   func() time.Time
+	state raftkv.Status
+	fail  error      // what Do and Linearizable return instead, if not nil
+	hang  bool       // Do and Linearizable wait for their context to end
+	lag   *tree.View // what View returns, if not nil
+}
+
+// start is when the fake clock stands still.
+var start = time.Date(2026, 1, 2, 3, 4, 5, 600000000, time.UTC)
+
+func newFakeNode() *fakeNode {
+	return &fakeNode{
+		tree: tree.New(),
+		now:  func() time.Time { return start },
+		state: raftkv.Status{
+			Name: "one", ID: "80a61a318c14f133", ClusterID: "ee71785aaea52b0a",
+			LeaderID: "80a61a318c14f133", LeaderName: "one", State: "leader",
+			RaftIndex: 77, Term: 3,
+			Started: start.Add(-time.Minute), LeaderSince: start.Add(-30 * time.Second),
+			AppendsReceived: 5, AppendsSent: 6,
+			PeerAddr: "127.0.0.1:7001", ClientURL: "http://127.0.0.1:4001",
+		},
+	}
+}
+
+func (n *fakeNode) Do(ctx context.Context, op *tree.Op) (*tree.Event, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.hang {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	if n.fail != nil {
+		return nil, n.fail
+	}
+	e, err := n.tree.Apply(op, n.now().UnixNano())
+	n.tree.Publish()
+	return e, err
+}
+
+// expire removes what is due by now.
+func (n *fakeNode) expire() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	c := n.tree.Expire(n.now().UnixNano())
+	n.tree.Publish()
+	return c
+}
+
+func (n *fakeNode) Linearizable(ctx context.Context) (*tree.View, error) {
+	if n.hang {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return n.tree.View(), n.fail
+}
+
+func (n *fakeNode) View() *tree.View {
+	if n.lag != nil {
+		return n.lag
+	}
+	return n.tree.View()
+}
+
+func (n *fakeNode) Tree() *tree.Tree      { return n.tree }
+func (n *fakeNode) ClusterID() string     { return n.state.ClusterID }
+func (n *fakeNode) RaftIndex() uint64     { return n.state.RaftIndex }
+func (n *fakeNode) RaftTerm() uint64      { return n.state.Term }
+func (n *fakeNode) Now() int64            { return n.now().UnixNano() }
+func (n *fakeNode) Status() raftkv.Status { return n.state }
+
+// do sends a request to h without a connection. A body makes it a form.
+func do(t testing.TB, h http.Handler, method, target, body string) *http.Response {
+	t.Helper()
+	r := httptest.NewRequest(method, target, strings.NewReader(body))
+	if body != "" {
+		r.Header.Set("Content-Type", formType)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w.Result()
+}
+
+// bodyOf returns the body as a string.
+func bodyOf(t testing.TB, resp *http.Response) string {
+	t.Helper()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatalf("reading the body: %v", err)
+	}
+	resp.Body.Close()
+	return string(b)
+}
+
+// newTestHandler returns a handler over a fresh fake node, with the fake's clock.
+func newTestHandler(opts Options) (*Handler, *fakeNode) {
+	n := newFakeNode()
+	opts.Now = func() time.Time { return n.now() }
+	return New(n, opts), n
+}

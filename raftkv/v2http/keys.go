@@ -1,0 +1,142 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package v2http
+
+import (
+	"context"
+
+	"confd/raftkv/tree"
+)
+
+// serveKeys answers a request for a key. Its method is one of keyMethods.
+func (h *Handler) serveKeys(ctx context.Context, r *request, resp *response) {
+	resp.clusterID = h.node.ClusterID()
+	if r.bodyTooLarge {
+		h.valueTooLarge(resp)
+		resp.closes = true
+		return
+	}
+	var k keyRequest
+	if err := parseKey(r, &k); err != nil {
+		h.refused(resp, err)
+		return
+	}
+	if len(k.value) > h.maxValue || len(k.prevValue) > h.maxValue {
+		h.valueTooLarge(resp)
+		return
+	}
+	h.runKey(ctx, &k, resp)
+}
+
+// runKey carries out a valid request. Whoever calls it has decided that the client may.
+func (h *Handler) runKey(ctx context.Context, k *keyRequest, resp *response) {
+	switch {
+	case k.method != "GET" && k.method != "HEAD":
+		h.write(ctx, k, resp)
+	case k.wait && !k.quorum:
+		h.watch(ctx, k, resp)
+	default:
+		h.get(ctx, k, resp)
+	}
+}
+
+// get answers from one view, so that the index in the header is that of the body.
+func (h *Handler) get(ctx context.Context, k *keyRequest, resp *response) {
+	view := h.node.View()
+	if k.quorum {
+		v, err := h.node.Linearizable(ctx)
+		if err != nil {
+			h.failed(ctx, resp, err)
+			return
+		}
+		view = v
+	}
+	body, err := view.AppendGet(resp.body[:0], k.key, k.recursive, h.node.Now())
+	h.node.Tree().CountGet(err == nil)
+	if err != nil {
+		h.failed(ctx, resp, err)
+		return
+	}
+	resp.body = append(body, '\n')
+	h.succeeded(resp, 200, view.Index())
+}
+
+// watch begins a watch: from here on its watcher holds every event.
+func (h *Handler) watch(ctx context.Context, k *keyRequest, resp *response) {
+	w, err := h.node.Tree().Watch(k.key, k.recursive, k.stream, k.waitIndex)
+	if err != nil {
+		h.failed(ctx, resp, err)
+		return
+	}
+	resp.watcher = w
+	resp.stream = k.stream
+	h.succeeded(resp, 200, w.Start)
+}
+
+// write proposes the operation and answers with its event.
+func (h *Handler) write(ctx context.Context, k *keyRequest, resp *response) {
+	e, err := h.node.Do(ctx, k.op())
+	if err != nil {
+		h.failed(ctx, resp, err)
+		return
+	}
+	status := 200
+	if e.Action == tree.Create || e.Action == tree.Set && e.Prev == nil {
+		status = 201
+	}
+	if k.noValueOnSuccess && isPut(e.Action) {
+		resp.body = append(resp.body[:0], `{"action":"`...)
+		resp.body = append(resp.body, e.Action.String()...)
+		resp.body = append(resp.body, `"}`...)
+	} else {
+		resp.body = tree.AppendEvent(resp.body[:0], e)
+	}
+	resp.body = append(resp.body, '\n')
+	h.succeeded(resp, status, e.Index())
+}
+
+// isPut reports whether the action stored something that the client has just sent.
+func isPut(a tree.Action) bool {
+	return a == tree.Set || a == tree.Create || a == tree.Update || a == tree.CompareAndSwap
+}
+
+// op returns the operation that a PUT, POST or DELETE asks for, with those of its
+// parameters that the operation looks at.
+func (k *keyRequest) op() *tree.Op {
+	compare := k.prevIndex != 0 || k.prevValue != ""
+	op := &tree.Op{Key: k.key}
+	switch {
+	case k.method == "DELETE" && compare:
+		op.Action = tree.CompareAndDelete
+		op.PrevValue, op.PrevIndex = k.prevValue, k.prevIndex
+		return op
+	case k.method == "DELETE":
+		op.Action = tree.Delete
+		op.Dir, op.Recursive = k.dir, k.recursive
+		return op
+	case k.method == "POST":
+		op.Action = tree.Create
+		op.InOrder = true
+		op.Dir = k.dir
+	case k.hasPrevExist && !k.prevExist:
+		op.Action = tree.Create
+		op.Dir = k.dir
+	case compare:
+		op.Action = tree.CompareAndSwap
+		op.PrevValue, op.PrevIndex = k.prevValue, k.prevIndex
+		op.Refresh = k.refresh
+	case k.hasPrevExist:
+		op.Action = tree.Update
+		op.Refresh = k.refresh
+	default:
+		op.Action = tree.Set
+		op.Dir = k.dir
+		op.Refresh = k.refresh
+	}
+	if !op.Dir {
+		op.Value = k.value
+	}
+	op.TTL, op.HasTTL = k.ttl, k.hasTTL
+	return op
+}

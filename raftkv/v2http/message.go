@@ -1,0 +1,92 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package v2http
+
+import (
+	"confd/raftkv/tree"
+)
+
+// A request is an HTTP request, as far as the API looks at it.
+type request struct {
+	method      string
+	path        string // percent-decoded once
+	query       string // raw, as sent
+	contentType string
+
+	// The body is there only if bodyLimit asked for it.
+	body         string
+	bodyTooLarge bool  // it was longer than bodyLimit; body is empty
+	bodyErr      error // it could not be read to its end
+}
+
+// A response is an answer: its status, the header fields we set, and the body.
+// A field that is empty is not sent.
+type response struct {
+	status      int
+	contentType string
+	noSniff     bool   // X-Content-Type-Options: nosniff
+	allow       string // Allow
+	location    string // Location
+	clusterID   string // X-Etcd-Cluster-Id
+	closes      bool   // Connection: close, since the body was not read to its end
+
+	hasIndex  bool // X-Etcd-Index
+	etcdIndex uint64
+	hasRaft   bool // X-Raft-Index, X-Raft-Term
+	raftIndex uint64
+	raftTerm  uint64
+
+	body []byte
+
+	// A watch has a watcher instead of a body: the status and the headers are sent at
+	// once, then one line per event; only one event without stream. Who sends them
+	// closes the watcher.
+	watcher *tree.Watcher
+	stream  bool
+}
+
+const (
+	typeJSON = "application/json"
+	typeText = "text/plain; charset=utf-8"
+	typeHTML = "text/html; charset=utf-8"
+)
+
+// text makes resp a plain text error as Go's HTTP library writes it.
+func (resp *response) text(status int, body string) {
+	resp.status = status
+	resp.contentType = typeText
+	resp.noSniff = true
+	resp.body = append(append(resp.body[:0], body...), '\n')
+}
+
+// message makes resp an error of the paths that are not about keys: {"message":"..."}.
+func (resp *response) message(status int, text string) {
+	resp.status = status
+	resp.contentType = typeJSON
+	resp.body = appendJSON(resp.body[:0], struct {
+		Message string `json:"message"`
+	}{text})
+}
+
+// An exchange is what one request needs; it is kept for the next one.
+type exchange struct {
+	req  request
+	resp response
+	read []byte // for reading a body
+}
+
+// maxKept is the largest buffer that is kept for the next request.
+const maxKept = 64 << 10
+
+// reset makes x ready for another request.
+func (x *exchange) reset() {
+	body, read := x.resp.body, x.read
+	if cap(body) > maxKept {
+		body = nil
+	}
+	if cap(read) > maxKept {
+		read = nil
+	}
+	*x = exchange{resp: response{body: body[:0]}, read: read[:0]}
+}

@@ -1,0 +1,155 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package v2http
+
+import (
+	"context"
+	"html"
+	"net/url"
+	"path"
+	"strconv"
+	"strings"
+)
+
+// A handlerFunc answers a request whose method is allowed.
+type handlerFunc func(h *Handler, ctx context.Context, r *request, resp *response)
+
+const (
+	keyMethods  = "HEAD,GET,PUT,POST,DELETE"
+	getOrHead   = "GET,HEAD"
+	getOnly     = "GET"
+	membersPath = "/v2/members"
+)
+
+// route returns what serves a clean path, and the methods it allows in the words of the
+// header Allow. The function is nil if nothing does.
+func route(path string) (f handlerFunc, allow string) {
+	if under(path, keysPath) {
+		return (*Handler).serveKeys, keyMethods
+	}
+	if under(path, membersPath) {
+		return (*Handler).serveMembers, getOnly
+	}
+	switch path {
+	case "/version":
+		return (*Handler).serveVersion, getOnly
+	case "/health":
+		return (*Handler).serveHealth, getOnly
+	case "/v2/stats/self":
+		return (*Handler).serveSelfStats, getOnly
+	case "/v2/stats/leader":
+		return (*Handler).serveLeaderStats, getOnly
+	case "/v2/stats/store":
+		return (*Handler).serveStoreStats, getOnly
+	case "/v2/machines":
+		return (*Handler).serveMachines, getOrHead
+	case "/v2/leader":
+		return (*Handler).serveLeader, getOrHead
+	case "/v2/peers":
+		return (*Handler).servePeers, getOrHead
+	case "/debug/vars":
+		return (*Handler).serveVars, getOnly
+	}
+	return nil, ""
+}
+
+// under reports whether path is dir or lies below it.
+func under(path, dir string) bool {
+	return strings.HasPrefix(path, dir) && (len(path) == len(dir) || path[len(dir)] == '/')
+}
+
+// allows reports whether method is in the comma-separated list.
+func allows(list, method string) bool {
+	for m := range strings.SplitSeq(list, ",") {
+		if m == method {
+			return true
+		}
+	}
+	return false
+}
+
+// serve answers r. It is the core's one entry.
+func (h *Handler) serve(ctx context.Context, r *request, resp *response) {
+	if r.method == "OPTIONS" {
+		resp.status = 200
+		return
+	}
+	if r.path == "*" {
+		resp.text(400, "400 Bad Request")
+		return
+	}
+	if clean := cleanPath(r.path); clean != r.path {
+		redirect(r, clean, resp)
+		return
+	}
+	f, allow := route(r.path)
+	switch {
+	case f == nil:
+		resp.text(404, "404 page not found")
+	case !allows(allow, r.method):
+		resp.allow = allow
+		resp.text(405, "Method Not Allowed")
+	default:
+		f(h, ctx, r, resp)
+	}
+}
+
+// bodyLimit returns how many bytes of r's body are to be read before serve is called,
+// 0 if the body is not looked at.
+func (h *Handler) bodyLimit(r *request) int {
+	if r.method != "PUT" && r.method != "POST" || !under(r.path, keysPath) {
+		return 0
+	}
+	if ok, _ := isForm(r.contentType); !ok {
+		return 0
+	}
+	return 3*h.maxValue + 64<<10
+}
+
+// cleanPath returns p without empty, "." and ".." components, and with the slash at its
+// end if p has one, as Go's request router does.
+func cleanPath(p string) string {
+	if p == "" {
+		return "/"
+	}
+	if p[0] != '/' {
+		p = "/" + p
+	}
+	clean := path.Clean(p)
+	if p[len(p)-1] == '/' && clean != "/" {
+		if len(p) == len(clean)+1 && strings.HasPrefix(p, clean) {
+			return p
+		}
+		return clean + "/"
+	}
+	return clean
+}
+
+// redirect sends the client to the clean path, query kept, in the words of Go's router.
+func redirect(r *request, clean string, resp *response) {
+	to := (&url.URL{Path: clean, RawQuery: r.query}).String()
+	resp.status = 301
+	resp.location = escapeNonASCII(to)
+	switch r.method {
+	case "GET":
+		resp.contentType = typeHTML
+		resp.body = append(resp.body[:0], `<a href="`+html.EscapeString(to)+"\">Moved Permanently</a>.\n\n"...)
+	case "HEAD":
+		resp.contentType = typeHTML
+	}
+}
+
+// escapeNonASCII percent-encodes the bytes of s that a header may not hold.
+func escapeNonASCII(s string) string {
+	var b []byte
+	for i := range len(s) {
+		if s[i] < 0x80 {
+			b = append(b, s[i])
+			continue
+		}
+		b = append(b, '%')
+		b = strconv.AppendUint(b, uint64(s[i]), 16)
+	}
+	return string(b)
+}

@@ -1,0 +1,77 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package v2http
+
+import (
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// stuckWriter is the connection of a client that reads nothing: a write waits for the
+// deadline.
+type stuckWriter struct {
+	header   http.Header
+	deadline time.Time
+	writes   int
+}
+
+func (w *stuckWriter) Header() http.Header                { return w.header }
+func (w *stuckWriter) WriteHeader(int)                    {}
+func (w *stuckWriter) FlushError() error                  { return nil }
+func (w *stuckWriter) SetWriteDeadline(t time.Time) error { w.deadline = t; return nil }
+func (w *stuckWriter) Write([]byte) (int, error) {
+	w.writes++
+	if w.deadline.IsZero() {
+		select {} // for ever, which a bubble reports
+	}
+	time.Sleep(time.Until(w.deadline))
+	return 0, os.ErrDeadlineExceeded
+}
+
+// TestStalledClient: a client that takes nothing is given up after 30 s, be it a stream or
+// a large answer.
+func TestStalledClient(t *testing.T) {
+	for _, target := range []string{"/v2/keys/a?wait=true&stream=true&waitIndex=1", "/v2/keys/a"} {
+		synctest.Test(t, func(t *testing.T) {
+			h, node := newTestHandler(Options{})
+			put(t, node, "/a", strings.Repeat("x", 100<<10))
+			r, err := http.NewRequestWithContext(t.Context(), "GET", target, http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := &stuckWriter{header: make(http.Header)}
+			began := time.Now()
+			h.ServeHTTP(w, r)
+			if got := time.Since(began); got != stallTime {
+				t.Errorf("%s: given up after %v, want %v", target, got, stallTime)
+			}
+			if w.writes != 1 {
+				t.Errorf("%s: got %d writes, want 1", target, w.writes)
+			}
+			if got := node.tree.Stats().Watchers; got != 0 {
+				t.Errorf("%s: got %d watchers, want 0", target, got)
+			}
+		})
+	}
+}
+
+// TestHangingHealth: a node that cannot confirm its leader is not healthy, in a second.
+func TestHangingHealth(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, node := newTestHandler(Options{})
+		node.hang = true
+		began := time.Now()
+		resp := do(t, h, "GET", "/health", "")
+		if got := bodyOf(t, resp); resp.StatusCode != 503 || got != `{"health":"false"}` {
+			t.Errorf("got %d %s, want 503", resp.StatusCode, got)
+		}
+		if got := time.Since(began); got != healthTimeout {
+			t.Errorf("answered after %v, want %v", got, healthTimeout)
+		}
+	})
+}
