@@ -1,0 +1,172 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package etcd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"confd/backends"
+	"confd/raftkv/client"
+)
+
+// The codes of the v2 API that matter here.
+const (
+	codeKeyNotFound  = 100
+	codeNotDir       = 104
+	codeUnauthorized = 110
+)
+
+func unauthorized(err error) bool { return client.IsCode(err, codeUnauthorized) }
+
+// A listing is the state of what lies under a root, at one index.
+type listing struct {
+	values    map[string]string // :: key → value
+	index     uint64
+	clusterID string
+	endpoint  string
+}
+
+// list reads everything under root. What does not exist is empty: only an error of the
+// v2 API says so, never any other 404. old is for etcd 0.4.
+func (b *Backend) list(ctx context.Context, root string, old bool) (*listing, error) {
+	l := &listing{values: map[string]string{}}
+	r, err := b.client.Get(ctx, root, client.GetOptions{Recursive: true, Quorum: !old, Consistent: old})
+	var e *client.Error
+	switch {
+	case err == nil:
+		l.index, l.clusterID, l.endpoint = r.Index, r.ClusterID, r.Endpoint
+		l.add(root, r.Event.Node)
+	case errors.As(err, &e) && (e.Code == codeKeyNotFound || e.Code == codeNotDir):
+		l.index, l.clusterID, l.endpoint = e.Index, e.ClusterID, e.Endpoint
+	default:
+		return nil, err
+	}
+	return l, nil
+}
+
+func (l *listing) add(root string, n *client.Node) {
+	if !n.Dir {
+		if key := backends.Clean(n.Key); covers(root, key) {
+			l.values[key] = value(n)
+		}
+		return
+	}
+	for _, child := range n.Nodes {
+		l.add(root, child)
+	}
+}
+
+func value(n *client.Node) string {
+	if n.Value == nil {
+		return ""
+	}
+	return *n.Value
+}
+
+// take makes the copy equal to the listing. It reports false, and does nothing, if the
+// mirror was replaced meanwhile.
+func (b *Backend) take(ctx context.Context, m *mirror, l *listing) bool {
+	b.mu.Lock()
+	if b.mirrors[m.root] != m {
+		b.mu.Unlock()
+		return false
+	}
+	before := m.index
+	b.news.publish(b.takeLocked(m, l))
+	back, since := b.upLocked(m)
+	b.mu.Unlock()
+	if back {
+		b.log.InfoContext(ctx, "etcd is back", "endpoint", l.endpoint, "away", time.Since(since).Round(time.Millisecond))
+	}
+	if l.index < before {
+		b.log.WarnContext(ctx, "the store has gone back; its keys are taken as they are now", "endpoint", l.endpoint, "from", before, "to", l.index)
+	}
+	return true
+}
+
+// takeLocked returns the keys that the listing has changed.
+func (b *Backend) takeLocked(m *mirror, l *listing) []string {
+	var changed []string
+	for key := range b.values.Keys().Under([]string{m.root}).From("") {
+		if _, ok := l.values[key]; !ok && covers(m.root, key) {
+			changed = append(changed, key)
+		}
+	}
+	for _, key := range changed {
+		b.values.Delete(key)
+	}
+	for key, value := range l.values {
+		if b.values.Set(key, value) {
+			changed = append(changed, key)
+		}
+	}
+	m.synced, m.err, m.index = true, nil, l.index
+	m.signalLocked()
+	return changed
+}
+
+// apply carries events out on the copy, all at once. After an error the copy may be
+// wrong, and must be listed again.
+func (b *Backend) apply(m *mirror, events []*client.Event) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.mirrors[m.root] != m {
+		return errReplaced
+	}
+	var changed []string
+	var err error
+	for _, e := range events {
+		if e.Node.Modified <= m.index {
+			continue // it is in the listing; or told twice, as etcd does for some removals
+		}
+		var keys []string
+		if keys, err = b.applyLocked(m.root, e); err != nil {
+			break
+		}
+		changed = append(changed, keys...)
+		m.index = e.Node.Modified
+	}
+	b.news.publish(changed)
+	return err
+}
+
+// applyLocked carries one event out. It returns the keys that it has changed.
+func (b *Backend) applyLocked(root string, e *client.Event) ([]string, error) {
+	key := backends.Clean(e.Node.Key)
+	switch e.Action {
+	case "set", "create", "update", "compareAndSwap":
+		switch {
+		case !covers(root, key):
+			return nil, nil
+		case !e.Node.Dir:
+			if b.values.Set(key, value(e.Node)) {
+				return []string{key}, nil
+			}
+		case b.values.Delete(key): // a directory in the place of a file
+			return []string{key}, nil
+		}
+		return nil, nil
+	case "delete", "compareAndDelete", "expire":
+		return b.removeLocked(root, key), nil
+	}
+	return nil, fmt.Errorf("unknown action %q in an event", e.Action)
+}
+
+// removeLocked removes what the mirror of root has of key and everything below. The
+// hidden keys below are another mirror's, which is at another index.
+func (b *Backend) removeLocked(root, key string) []string {
+	var gone []string
+	for k := range b.values.Keys().Under([]string{root}).Under([]string{key}).From("") {
+		if covers(root, k) {
+			gone = append(gone, k)
+		}
+	}
+	for _, k := range gone {
+		b.values.Delete(k)
+	}
+	return gone
+}

@@ -1,0 +1,268 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package etcd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path"
+	"time"
+
+	"confd/raftkv/client"
+)
+
+const (
+	// queueLen is how many events a mirror takes in while it lists. Beyond that the
+	// server is left to wait, and ends the stream.
+	queueLen = 4096
+
+	// batchLen is how many events are made visible at once.
+	batchLen = 256
+
+	// steady is how long a stream must have lived for the next one to be opened
+	// without growing pauses.
+	steady = 5 * time.Second
+)
+
+// A mirror keeps the copy of what lies under root, without what is hidden there.
+type mirror struct {
+	root    string
+	hurried chan struct{} // capacity 1: somebody waits for the first listing
+
+	// Guarded by Backend.mu.
+	running  bool
+	cancel   context.CancelFunc // ends run
+	synced   bool               // the copy holds a listing
+	index    uint64             // the store's index that the copy is at
+	failures int                // of listings, so far
+	err      error              // of the last failure
+	changed  chan struct{}      // closed and replaced when synced or failures change
+	down     bool               // counted in Backend.down
+}
+
+func newMirror(root string) *mirror {
+	return &mirror{root: root, hurried: make(chan struct{}, 1), changed: make(chan struct{})}
+}
+
+// stop makes run return; it does not wait.
+func (m *mirror) stop() {
+	if m.cancel != nil {
+		m.cancel()
+	}
+}
+
+func (m *mirror) signalLocked() {
+	close(m.changed)
+	m.changed = make(chan struct{})
+}
+
+// hurry cuts a pause between two failures short.
+func (m *mirror) hurry() {
+	select {
+	case m.hurried <- struct{}{}:
+	default:
+	}
+}
+
+// run keeps the copy current until ctx ends or the mirror is replaced.
+func (b *Backend) run(ctx context.Context, m *mirror) {
+	pause := b.cfg.RetryMin
+	for ctx.Err() == nil {
+		began := time.Now()
+		synced, err := b.session(ctx, m)
+		if ctx.Err() != nil || b.deny(m, err) {
+			return
+		}
+		limit := b.cfg.RetryMax
+		if synced {
+			b.log.DebugContext(ctx, "the stream from etcd has ended, opening it again", "prefix", m.root, "err", err)
+			limit = min(limit, time.Second)
+			if time.Since(began) > steady {
+				pause = b.cfg.RetryMin
+			}
+		} else {
+			b.lost(ctx, m, err)
+		}
+		pause = min(pause, limit)
+		if !m.rest(ctx, pause/2+rand.N(pause/2+1), b.cfg.RetryMin/2) {
+			return
+		}
+		pause = min(2*pause, limit)
+	}
+}
+
+// rest waits for the pause, or if hurried for the shortest one. It reports whether ctx
+// goes on.
+func (m *mirror) rest(ctx context.Context, pause, shortest time.Duration) bool {
+	for _, d := range []time.Duration{shortest, pause - shortest} {
+		timer := time.NewTimer(d)
+		hurried := m.hurried
+		if d == shortest {
+			hurried = nil
+		}
+		select {
+		case <-timer.C:
+		case <-hurried:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+	return ctx.Err() == nil
+}
+
+// session opens a stream, lists, and applies what the stream brings, until something
+// ends it. synced tells whether the listing succeeded.
+func (b *Backend) session(ctx context.Context, m *mirror) (synced bool, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	w, err := b.client.Watch(ctx, m.root, client.WatchOptions{Recursive: true, Stream: true})
+	if err != nil {
+		cancel()
+		return false, err
+	}
+	events, readErr := make(chan *client.Event, queueLen), make(chan error, 1)
+	go func() {
+		defer close(events)
+		readErr <- receive(ctx, w, events)
+	}()
+	defer func() {
+		cancel()
+		w.Close()
+		for range events { // until receive has returned
+		}
+	}()
+
+	old := w.ClusterID() == ""
+	l, err := b.list(ctx, m.root, old)
+	if err != nil {
+		return false, err
+	}
+	if l.clusterID != w.ClusterID() {
+		return false, fmt.Errorf("the nodes are of different clusters (%s: %q, %s: %q)", w.Endpoint(), w.ClusterID(), l.endpoint, l.clusterID)
+	}
+	if l.index < w.Start() {
+		return false, fmt.Errorf("the listing (index %d) is older than the watch (index %d)", l.index, w.Start())
+	}
+	if !b.take(ctx, m, l) {
+		return true, errReplaced
+	}
+	if !old && l.endpoint != w.Endpoint() {
+		return true, fmt.Errorf("the watch is at %s, which would not list", w.Endpoint())
+	}
+
+	for {
+		check := time.NewTimer(b.cfg.CheckInterval - rand.N(b.cfg.CheckInterval/8+1))
+		select {
+		case e, ok := <-events:
+			check.Stop()
+			if !ok {
+				return true, <-readErr
+			}
+			if err := b.apply(m, batch(e, events)); err != nil {
+				return true, err
+			}
+		case <-check.C:
+			if err := b.check(ctx, m, w); err != nil {
+				return true, err
+			}
+		}
+	}
+}
+
+// errReplaced ends the session of a mirror in whose place there is another.
+var errReplaced = errors.New("the mirror was replaced")
+
+// receive passes the events of the watch on until it ends.
+func receive(ctx context.Context, w *client.Watch, events chan<- *client.Event) error {
+	for {
+		e, err := w.Next(ctx)
+		if err != nil {
+			return err
+		}
+		select {
+		case events <- e:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// batch returns the event and those that wait behind it.
+func batch(e *client.Event, events <-chan *client.Event) []*client.Event {
+	list := []*client.Event{e}
+	for len(list) < batchLen {
+		select {
+		case e, ok := <-events:
+			if !ok {
+				return list
+			}
+			list = append(list, e)
+		default:
+			return list
+		}
+	}
+	return list
+}
+
+// check finds out whether the server of a silent watch is still part of its cluster,
+// and the cluster the same. It reads a key that does not exist, so the answer is small;
+// the key lies below the root, where the user may read.
+func (b *Backend) check(ctx context.Context, m *mirror, w *client.Watch) error {
+	old := w.ClusterID() == ""
+	r, err := b.client.Get(ctx, path.Join(m.root, "_confd"), client.GetOptions{Quorum: !old, Consistent: old})
+	var e *client.Error
+	switch {
+	case err == nil:
+		e = &client.Error{Index: r.Index, ClusterID: r.ClusterID, Endpoint: r.Endpoint}
+	case !errors.As(err, &e) || e.Status >= 500 || e.Code == 0:
+		return fmt.Errorf("checking a silent watch: %w", err)
+	}
+	b.mu.Lock()
+	index := m.index
+	b.mu.Unlock()
+	switch {
+	case e.ClusterID != w.ClusterID():
+		return fmt.Errorf("checking a silent watch: the cluster was replaced (%q, was %q)", e.ClusterID, w.ClusterID())
+	case !old && e.Endpoint != w.Endpoint():
+		return fmt.Errorf("checking a silent watch: %s does not answer", w.Endpoint())
+	case e.Index != 0 && e.Index < index:
+		return fmt.Errorf("checking a silent watch: the store has gone back from index %d to %d", index, e.Index)
+	}
+	return nil
+}
+
+// lost records a failed listing, and tells the log if it is the first of an outage.
+func (b *Backend) lost(ctx context.Context, m *mirror, err error) {
+	b.mu.Lock()
+	m.failures++
+	m.err = err
+	m.signalLocked()
+	first := false
+	if !m.down && b.mirrors[m.root] == m {
+		m.down = true
+		b.down++
+		first = b.down == 1
+		if first {
+			b.downSince = time.Now()
+		}
+	}
+	b.mu.Unlock()
+	if first {
+		b.log.WarnContext(ctx, "lost etcd, trying until it is back", "nodes", b.client.Endpoints(), "prefix", m.root, "err", err)
+	} else {
+		b.log.DebugContext(ctx, "etcd is still away", "prefix", m.root, "err", err)
+	}
+}
+
+// upLocked ends the mirror's outage. It reports whether that was the last one, and
+// since when the store had been away.
+func (b *Backend) upLocked(m *mirror) (last bool, since time.Time) {
+	if !m.down {
+		return false, time.Time{}
+	}
+	m.down = false
+	b.down--
+	return b.down == 0, b.downSince
+}
