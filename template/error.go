@@ -1,0 +1,168 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package template
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"text/template"
+)
+
+// An Error is a mistake in a template, or a key that it needs and that is missing.
+//
+// Its text is "PATH:LINE:COLUMN: what", without any value of a key. Unwrap leads to the
+// error of the function that failed: errors.Is finds memkv.ErrNotExist for a missing
+// key, errors.As the *memkv.KeyError.
+type Error struct {
+	Path   string // of the file, as given to Parse
+	Line   int    // from 1; 0 if not known
+	Column int    // from 1; 0 if not known, as for mistakes of syntax
+	Key    string // the missing key, as the backend names it; else empty
+	Msg    string // what is wrong
+	Err    error  // the error of the function that failed, or nil
+}
+
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString(e.Path)
+	for _, n := range []int{e.Line, e.Column} {
+		if n > 0 {
+			b.WriteString(":" + strconv.Itoa(n))
+		}
+	}
+	return b.String() + ": " + e.Msg
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// newError takes the place out of an error of text/template, which begins with
+//
+//	template: NAME:LINE: 	or	template: NAME:LINE:COLUMN:
+func (t *Template) newError(err error) *Error {
+	e := &Error{Path: t.path}
+	rest := strings.TrimPrefix(err.Error(), "template: "+t.name+":")
+	for _, n := range []*int{&e.Line, &e.Column} {
+		digits, after, ok := strings.Cut(rest, ":")
+		number, err := strconv.Atoi(digits)
+		if !ok || err != nil {
+			break
+		}
+		*n, rest = number, after
+	}
+	if e.Column > 0 || strings.HasPrefix(rest, " executing ") {
+		e.Column++ // text/template counts columns from 0
+	}
+	e.Msg = strings.TrimSpace(rest)
+	return e
+}
+
+// parseError returns the error for a template with a mistake of syntax.
+func (t *Template) parseError(err error) error {
+	e := t.newError(err)
+	if rest, ok := strings.CutPrefix(e.Msg, "function "); ok {
+		if name, err := strconv.Unquote(strings.TrimSuffix(rest, " not defined")); err == nil {
+			e.Msg += suggestion(name, t.opts.Funcs)
+		}
+	}
+	return e
+}
+
+// suggestion returns a hint for a function that does not exist, or nothing.
+func suggestion(name string, extra FuncMap) string {
+	candidates := slices.Sorted(maps.Keys(extra))
+	for _, f := range functions {
+		candidates = append(candidates, f.Name)
+		if name == "c"+f.Name && f.Group == keysGroup {
+			return fmt.Sprintf("; encrypted values are not supported, see %q", f.Name)
+		}
+	}
+	best, least := "", 3 // further away is not alike
+	for _, candidate := range candidates {
+		if d := distance(name, candidate); d < least {
+			best, least = candidate, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf("; did you mean %q?", best)
+}
+
+// distance is how many letters must be put in, left out or changed to make a into b;
+// the case of letters does not count.
+func distance(a, b string) int {
+	a, b = strings.ToLower(a), strings.ToLower(b)
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, diagonal+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// execError returns the error for a template that could not be executed. The message of
+// text/template is
+//
+//	executing "TEMPLATE" at <ACTION>: error calling FUNCTION: what
+func (t *Template) execError(err error) error {
+	e := t.newError(err)
+	executing := fmt.Sprintf("executing %q at <", t.name)
+	if rest, ok := strings.CutPrefix(e.Msg, executing); ok {
+		action, what, _ := strings.Cut(rest, ">: ")
+		e.Msg = message(action, what)
+	} else if rest, ok := strings.CutPrefix(e.Msg, "executing "); ok { // a {{define}}
+		where, rest, _ := strings.Cut(rest, " at <")
+		action, what, _ := strings.Cut(rest, ">: ")
+		e.Msg = "in " + where + ": " + message(action, what)
+	}
+	e.Err = cause(err)
+	if missing := (*missingError)(nil); errors.As(err, &missing) {
+		e.Key = missing.source
+	}
+	return e
+}
+
+// message says what is wrong with an action, without values.
+func message(action, what string) string {
+	if call, ok := strings.CutPrefix(what, "error calling "); ok {
+		if name, detail, _ := strings.Cut(call, ": "); strings.HasPrefix(detail, "non-comparable type") {
+			return name + ": values of this type cannot be compared"
+		}
+		return call
+	}
+	for _, leak := range []struct{ before, without string }{
+		{"range can't iterate over ", "range can't iterate over this value"},
+		{"can't use ", "can't use this value for a range with two variables"},
+		{"if/with can't use ", "if/with can't use this value"},
+	} {
+		if strings.HasPrefix(what, leak.before) {
+			what = leak.without
+		}
+	}
+	return "at <" + action + ">: " + what
+}
+
+// cause returns the error of the function that failed, without what text/template has
+// wrapped around it, or nil.
+func cause(err error) error {
+	if exec := (template.ExecError{}); errors.As(err, &exec) {
+		return errors.Unwrap(exec.Err)
+	}
+	return nil
+}
