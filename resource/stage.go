@@ -1,0 +1,250 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package resource
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// wanted returns the owner and mode the destination shall have. An id of -1 is left to
+// the operating system.
+func (r *Resource) wanted(t target) attributes {
+	want := attributes{uid: r.uid, gid: r.gid, mode: r.mode}
+	if t.exists {
+		if want.uid < 0 {
+			want.uid = t.has.uid
+		}
+		if want.gid < 0 {
+			want.gid = t.has.gid
+		}
+	}
+	if want.mode == unsetMode {
+		want.mode = 0o644
+		if t.exists {
+			want.mode = t.has.mode
+		}
+	}
+	return want
+}
+
+// stage writes the content to a new file beside the target, with the owner and mode the
+// target shall have, and returns its path. If it fails, no file is left.
+func (r *Resource) stage(t target, content []byte) (path string, err error) {
+	path = stageName(t.path)
+	f, err := r.sys.create(path)
+	if err != nil {
+		r.discard(path) // whether the file is there is not known; its name is ours alone
+		if errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS) {
+			return "", fmt.Errorf("staging in the directory of dest, which must be writable: %w", err)
+		}
+		return "", fmt.Errorf("staging: %w", err)
+	}
+	err = r.fill(f, t, content)
+	if cerr := f.close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		r.discard(path)
+		return "", fmt.Errorf("staging: %w", err)
+	}
+	return path, nil
+}
+
+// stageName returns a name beside path that no other file has.
+func stageName(path string) string {
+	dir, base := filepath.Split(path)
+	var random [stageDigits / 2]byte
+	rand.Read(random[:]) // never fails
+	return filepath.Join(dir, "."+base+stageMark+hex.EncodeToString(random[:]))
+}
+
+func (r *Resource) fill(f file, t target, content []byte) error {
+	if err := r.own(f, r.wanted(t)); err != nil {
+		return err
+	}
+	if _, err := f.Write(content); err != nil {
+		return err
+	}
+	return f.sync()
+}
+
+// own gives f the owner and mode. What is configured must hold afterwards; there are
+// file systems that accept a mode and do not keep it.
+func (r *Resource) own(f file, want attributes) error {
+	if want.uid >= 0 || want.gid >= 0 {
+		err := f.chown(want.uid, want.gid)
+		kept := r.uid < 0 || r.gid < 0 // an id that is only kept, not configured
+		if kept && errors.Is(err, fs.ErrPermission) {
+			err = r.ownConfigured(f, want)
+		}
+		if err != nil {
+			return fmt.Errorf("setting the owner: %w", err)
+		}
+	}
+	// After chown, which takes the set-id bits away.
+	if err := f.chmod(want.mode); err != nil {
+		return fmt.Errorf("setting the mode: %w", err)
+	}
+	got, err := f.attributes()
+	if err != nil {
+		return err
+	}
+	switch {
+	case r.mode != unsetMode && got.mode != r.mode:
+		return fmt.Errorf("setting the mode: the file system made %04o of %04o; leave mode out", got.mode, r.mode)
+	case r.uid >= 0 && got.uid != r.uid, r.gid >= 0 && got.gid != r.gid:
+		return fmt.Errorf("setting the owner: the file system made %d:%d of it; leave the owner out", got.uid, got.gid)
+	}
+	return nil
+}
+
+// ownConfigured sets the ids that are configured, and keeps the group where this
+// process is allowed to.
+func (r *Resource) ownConfigured(f file, want attributes) error {
+	r.log.Warn("the owner of the file cannot be kept; run as root, or own the file", "dest", r.Dest)
+	if r.gid < 0 {
+		if err := f.chown(-1, want.gid); err != nil && !errors.Is(err, fs.ErrPermission) {
+			return err
+		}
+	}
+	if r.uid < 0 && r.gid < 0 {
+		return nil
+	}
+	return f.chown(r.uid, r.gid)
+}
+
+// discard removes a staged file, or keeps it if that is asked for. What cannot be
+// removed is remembered for tidy.
+func (r *Resource) discard(path string) {
+	if r.opts.KeepStageFile {
+		r.log.Info("kept staged file", "path", path)
+		return
+	}
+	if err := r.sys.remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		r.leftover = append(r.leftover, path)
+	}
+}
+
+// tidy removes what could not be removed before.
+func (r *Resource) tidy() error {
+	var errs []error
+	r.leftover = slices.DeleteFunc(r.leftover, func(path string) bool {
+		err := r.sys.remove(path)
+		if err == nil || errors.Is(err, fs.ErrNotExist) {
+			return true
+		}
+		errs = append(errs, fmt.Errorf("removing staged file: %w", err))
+		return false
+	})
+	return errors.Join(errs...)
+}
+
+// replace makes the staged file the target. It reports whether the target has been
+// written, which may be so although an error is returned too.
+func (r *Resource) replace(t target, staged string, content []byte) (written bool, err error) {
+	from := staged
+	if r.opts.KeepStageFile {
+		// A second name for the same file goes to the target, the first one stays.
+		from = stageName(t.path)
+		if err := r.sys.link(staged, from); err != nil {
+			r.sys.remove(from)
+			return false, fmt.Errorf("keeping staged file: %w", err)
+		}
+	}
+	before, _ := os.Lstat(from)
+	err = r.sys.rename(from, t.path)
+	switch {
+	case errors.Is(err, unix.EBUSY), errors.Is(err, unix.EXDEV):
+		if from != staged {
+			r.sys.remove(from)
+		}
+		err = r.rewrite(t, content)
+		r.discard(staged)
+		return err == nil, err
+	case err != nil:
+		// An error does not prove that nothing happened.
+		now, statErr := os.Lstat(t.path)
+		written = statErr == nil && before != nil && os.SameFile(before, now)
+		if written {
+			r.unsynced = filepath.Dir(t.path)
+		}
+		if from != staged {
+			r.sys.remove(from)
+		}
+		r.discard(staged)
+		return written, fmt.Errorf("replacing: %w", err)
+	}
+	if r.opts.KeepStageFile {
+		r.discard(staged)
+	}
+	r.unsynced = filepath.Dir(t.path)
+	return true, r.settle()
+}
+
+// settle syncs the directory in which a name was changed.
+func (r *Resource) settle() error {
+	if r.unsynced == "" {
+		return nil
+	}
+	if err := r.sys.syncDir(r.unsynced); err != nil {
+		return fmt.Errorf("syncing the directory: %w", err)
+	}
+	r.unsynced = ""
+	return nil
+}
+
+// rewrite writes the content over that of a target that cannot be replaced. While it
+// may have had a part of its effect the resource is torn. Owner and mode come first: if
+// they cannot be set, the content is as it was. Writing over the old content before
+// cutting what is left of it needs no space that the file does not already have,
+// unless it grows.
+func (r *Resource) rewrite(t target, content []byte) error {
+	r.log.Debug("rewriting in place: dest is a mount point", "dest", t.path)
+	f, err := r.sys.open(t.path)
+	if err != nil {
+		return fmt.Errorf("rewriting in place: %w", err)
+	}
+	err = r.overwrite(f, t, content)
+	if cerr := f.close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return fmt.Errorf("rewriting in place: %w", err)
+	}
+	r.torn = false
+	r.note(markDue)
+	return nil
+}
+
+func (r *Resource) overwrite(f file, t target, content []byte) error {
+	if err := r.own(f, r.wanted(t)); err != nil {
+		if now, aerr := f.attributes(); aerr != nil || now != t.has {
+			r.tear()
+		}
+		return err
+	}
+	r.tear()
+	if _, err := f.Write(content); err != nil {
+		return err
+	}
+	if err := f.truncate(int64(len(content))); err != nil {
+		return err
+	}
+	return f.sync()
+}
+
+// tear notes that the target is no longer what it was, and not yet what it shall be.
+func (r *Resource) tear() {
+	r.torn = true
+	r.note(markTorn)
+}
