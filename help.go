@@ -1,0 +1,207 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+const (
+	helpWidth  = 80 // of a line of the help
+	helpColumn = 24 // where the texts of the flags begin
+)
+
+const helpHead = `confd keeps configuration files equal to templates rendered from a key store,
+checks each new file before it replaces the old one, and reloads the service
+that reads it. The store comes bundled: without -backend, confd keeps the keys
+itself and serves them over the etcd v2 HTTP API.
+
+Usage: confd [flags]
+`
+
+const helpTail = `
+Flags take one dash or two. A flag beats the environment, which beats
+confd.toml, which beats the default. In the environment -log-level is
+CONFD_LOG_LEVEL, in confd.toml log-level, and so on; docs/command-line.md lists
+all names.
+
+Signals: SIGTERM and SIGINT end confd after a running reload, a second one at
+once; SIGHUP reads the template resources again.
+
+Exit codes: 0 all went well, 1 something failed, 2 wrong options.
+`
+
+// An example is a command line of the help.
+type example struct{ what, line string }
+
+var examples = []example{
+	{"Serve the embedded store and follow it", "confd -confdir /etc/confd"},
+	{"Change a key of it", "curl -X PUT http://127.0.0.1:4001/v2/keys/services/web/web1 -d value=10.0.0.1:8080"},
+	{"Render once from files, as in CI", "confd -onetime -confdir . -file values.yaml"},
+	{"Render once from the environment, as in a container's entry point", "confd -onetime -backend env"},
+	{"Follow an etcd cluster", "confd -watch -node http://10.0.0.1:2379,http://10.0.0.2:2379"},
+	{"See what would change", "confd -onetime -noop"},
+}
+
+// helpText returns what -help prints.
+func helpText() string {
+	var b strings.Builder
+	b.WriteString(helpHead)
+	for _, sec := range sections {
+		fmt.Fprintf(&b, "\n%s\n", sec.title)
+		for _, o := range sec.options {
+			flag := "  -" + o.name
+			if !o.isSwitch() {
+				flag += " " + o.arg
+			}
+			lines := wrap(o.help+o.defaultNote(), helpWidth-helpColumn)
+			if len(flag) > helpColumn-2 {
+				fmt.Fprintln(&b, flag)
+				flag = ""
+			}
+			for _, l := range lines {
+				fmt.Fprintf(&b, "%-*s%s\n", helpColumn, flag, l)
+				flag = ""
+			}
+		}
+	}
+	b.WriteString(helpTail)
+	b.WriteString("\nExamples\n")
+	for _, e := range examples {
+		fmt.Fprintf(&b, "  %s:\n    %s\n", e.what, e.line)
+	}
+	return b.String()
+}
+
+// defaultNote returns the default in parentheses, "" if there is nothing to say.
+func (o option) defaultNote() string {
+	if d := o.shownDefault(); d != "" {
+		return " (default " + d + ")"
+	}
+	return ""
+}
+
+// shownDefault returns the default as the reader is told it, "" for none.
+func (o option) shownDefault() string {
+	if o.defDoc != "" {
+		return o.defDoc
+	}
+	return o.def
+}
+
+// wrap breaks a text into lines of at most width letters.
+func wrap(text string, width int) []string {
+	var lines []string
+	line := ""
+	for _, word := range strings.Fields(text) {
+		if line != "" && len(line)+1+len(word) > width {
+			lines = append(lines, line)
+			line = ""
+		}
+		line = strings.TrimPrefix(line+" "+word, " ")
+	}
+	return append(lines, line)
+}
+
+const docHead = `<!-- Made from the table of options by "go test -run TestDocs . -update". Do not edit. -->
+
+# Command line
+
+` + "```\nconfd [flags]\n```" + `
+
+Every option can be given in three places. A flag beats the environment, the
+environment beats confd.toml, and confd.toml beats the default.
+
+- **Flags** take one dash or two, and their value follows behind ` + "`=`" + ` or as the next
+  argument. A switch takes a value only behind ` + "`=`" + `: ` + "`-watch=false`" + `.
+- **The environment.** An empty variable counts as not set. Lists are separated by
+  commas.
+- **confd.toml**, read from ` + "`-config-file`" + `. An unknown key is an error. Every key may be
+  written with dashes or with underscores; the tables show the spelling of confd 0.16.
+  Lists are arrays: ` + "`nodes = [\"http://10.0.0.1:4001\"]`" + `.
+`
+
+const docTail = `
+## Which backend
+
+Without ` + "`-backend`" + `, confd takes ` + "`etcd`" + ` if ` + "`-node`, `-srv-domain` or `-srv-record`" + ` is given, as confd
+0.16 did, ` + "`file`" + ` if ` + "`-file`" + ` is, and else the embedded store, ` + "`raftkv`" + `. If the embedded store of a
+data directory is already being served by another confd, follow that one with
+` + "`-backend etcd -node http://127.0.0.1:4001`" + `.
+
+confd 0.16's flags for other backends (%s) are refused with an error: these
+backends are not in this version.
+
+## Signals
+
+| signal | effect |
+|---|---|
+| SIGTERM, SIGINT | end after a running reload; a second one ends confd at once, with exit code 1 |
+| SIGHUP | read the template resources and templates again; if one is broken, keep the old ones |
+
+## Exit codes
+
+| code | meaning |
+|---|---|
+| 0 | all went well |
+| 1 | something failed; with ` + "`-onetime`" + `, each resource that did is a line on standard error |
+| 2 | wrong options |
+
+## Examples
+
+`
+
+// docText returns the text of docs/command-line.md.
+func docText() string {
+	var b strings.Builder
+	b.WriteString(docHead)
+	for _, sec := range sections {
+		fmt.Fprintf(&b, "\n## %s\n\n| flag | environment | confd.toml | default | meaning |\n|---|---|---|---|---|\n", sec.title)
+		for _, o := range sec.options {
+			flag := "-" + o.name
+			if !o.isSwitch() {
+				flag += " " + o.arg
+			}
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", code(flag), code(o.envNames()...), code(first(o.fileKeys())...), o.docDefault(), o.help)
+		}
+	}
+	var flags []string
+	for _, name := range sortedKeys(foreign) {
+		flags = append(flags, code("-"+name))
+	}
+	fmt.Fprintf(&b, docTail, strings.Join(flags, ", "))
+	b.WriteString("```\n")
+	for i, e := range examples {
+		if i > 0 {
+			b.WriteString("\n")
+		}
+		fmt.Fprintf(&b, "# %s\n%s\n", e.what, e.line)
+	}
+	b.WriteString("```\n")
+	return b.String()
+}
+
+// docDefault returns the default for a cell of the table.
+func (o option) docDefault() string {
+	if o.defDoc != "" {
+		return o.defDoc
+	}
+	if o.def != "" {
+		return code(o.def)
+	}
+	return ""
+}
+
+// code returns the words as Markdown code, separated by commas.
+func code(words ...string) string {
+	var quoted []string
+	for _, w := range words {
+		quoted = append(quoted, "`"+w+"`")
+	}
+	return strings.Join(quoted, ", ")
+}
+
+// first returns the first item only.
+func first(items []string) []string { return items[:min(1, len(items))] }

@@ -1,0 +1,64 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"confd/resource"
+)
+
+// once renders every resource once. Its error joins one per resource that failed.
+func (p *program) once(ctx context.Context) (err error) {
+	if err := p.checkConfDir(); err != nil {
+		return err
+	}
+	resources, broken := p.load()
+	st := &store{}
+	if p.Backend == "raftkv" {
+		if st.node, err = p.openNode(ctx, ""); err != nil {
+			return errors.Join(broken, err)
+		}
+		defer func() { err = errors.Join(err, st.node.Close()) }()
+	}
+	backend, closeBackend, err := p.openBackend(ctx, st)
+	if err != nil {
+		return errors.Join(broken, err)
+	}
+	defer func() { err = errors.Join(err, closeBackend()) }()
+	if len(resources) == 0 && broken == nil {
+		p.log.Warn("there are no template resources", "dir", filepath.Join(p.ConfDir, "conf.d"))
+	}
+	return errors.Join(broken, p.newRunner(backend, resources).Once(ctx))
+}
+
+// load reads the template resources. With an error, those that are in order.
+func (p *program) load() ([]*resource.Resource, error) {
+	return resource.LoadDir(p.ConfDir, resource.Options{
+		Prefix:        p.Prefix,
+		StateDir:      p.DataDir,
+		Noop:          p.Noop,
+		SyncOnly:      p.SyncOnly,
+		KeepStageFile: p.KeepStageFile,
+		Log:           p.log,
+	})
+}
+
+// checkConfDir returns an error with advice if there is no place for resources at all.
+func (p *program) checkConfDir() error {
+	dir := filepath.Join(p.ConfDir, "conf.d")
+	_, err := os.Stat(dir)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, os.ErrNotExist):
+		return hint(fmt.Errorf("no template resources: %q does not exist", dir),
+			"create it, even empty to serve the store alone, or name the directory that holds conf.d with -confdir")
+	}
+	return fmt.Errorf("looking for template resources: %w", err)
+}
