@@ -1,0 +1,44 @@
+# Everything a newcomer and the CI need. "make test" is the one that matters.
+
+PACKAGES = nginx haproxy curl etcd-server etcd-client
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+.PHONY: all build test deps check race fuzz bench docs
+
+all: build
+
+build: ## the program, static
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o confd .
+
+test: deps ## install what the tests need, run them all
+	go test ./...
+
+# The tests use real programs from Debian's packages. Their services are not started:
+# a policy-rc.d that says no stands in for the time of the installation.
+deps: ## install nginx, haproxy, curl and etcd if one is missing (Debian, root)
+	@missing=; \
+	for p in nginx haproxy curl etcd etcdctl; do \
+		PATH="$$PATH:/usr/sbin" command -v $$p >/dev/null || missing="$$missing $$p"; \
+	done; \
+	[ -n "$$missing" ] || exit 0; \
+	echo "installing, because missing:$$missing"; \
+	policy=/usr/sbin/policy-rc.d; \
+	if [ ! -e $$policy ]; then \
+		printf '#!/bin/sh\nexit 101\n' >$$policy && chmod +x $$policy && trap 'rm -f '$$policy EXIT; \
+	fi; \
+	export DEBIAN_FRONTEND=noninteractive; \
+	apt-get update -q && apt-get install -q -y --no-install-recommends $(PACKAGES)
+
+check: ## gofmt, vet, staticcheck
+	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
+	go vet ./...
+	go run $(STATICCHECK) ./...
+
+race: ## all tests but the real processes, with the race detector
+	go test -race $$(go list ./... | grep -v /integration)
+
+docs: ## write the generated pages of docs/ anew
+	go test . ./template -run Doc -update
+
+bench: ## the Go benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
