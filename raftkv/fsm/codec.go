@@ -35,9 +35,10 @@ import (
 // An operation of the metadata:
 //
 //	kind       1 byte: kindMeta
-//	flags      1 byte: flagIfAbsent, flagRemove
+//	flags      1 byte: flagIfAbsent, flagRemove, flagIfIs
 //	key        text
 //	value      text
+//	prev       text, with flagIfIs only
 const entryVersion = 1
 
 const headerSize = 1 + 4 + 8
@@ -59,6 +60,7 @@ const kindMeta = 0x80
 const (
 	flagIfAbsent = 1 << iota
 	flagRemove
+	flagIfIs
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -77,19 +79,22 @@ type Op struct {
 	Meta *Meta
 }
 
-// A Meta sets one key of the replicated metadata.
+// A Meta sets one key of the replicated metadata. If its condition does not hold it
+// does nothing, and its Result has the error ErrMetaChanged.
 type Meta struct {
 	Key      string
 	Value    []byte
-	Remove   bool // remove the key; Value is ignored
-	IfAbsent bool // do nothing if the key is there
+	Remove   bool   // remove the key; Value is ignored
+	IfAbsent bool   // only if the key is not there
+	IfIs     bool   // only if the key is there with the value Prev
+	Prev     []byte // for IfIs
 }
 
 // Size returns an upper bound of the bytes that op adds to an entry.
 func Size(op Op) int {
 	const numbers = 2 + 5*binary.MaxVarintLen64
 	if op.Meta != nil {
-		return numbers + len(op.Meta.Key) + len(op.Meta.Value)
+		return numbers + len(op.Meta.Key) + len(op.Meta.Value) + len(op.Meta.Prev)
 	}
 	return numbers + len(op.Tree.Key) + len(op.Tree.Value) + len(op.Tree.PrevValue)
 }
@@ -139,9 +144,13 @@ func appendTreeOp(dst []byte, op *tree.Op) []byte {
 }
 
 func appendMeta(dst []byte, m *Meta) []byte {
-	dst = append(dst, kindMeta, flag(m.IfAbsent, flagIfAbsent)|flag(m.Remove, flagRemove))
+	dst = append(dst, kindMeta, flag(m.IfAbsent, flagIfAbsent)|flag(m.Remove, flagRemove)|flag(m.IfIs, flagIfIs))
 	dst = appendText(dst, m.Key)
-	return appendText(dst, m.Value)
+	dst = appendText(dst, m.Value)
+	if m.IfIs {
+		dst = appendText(dst, m.Prev)
+	}
+	return dst
 }
 
 func flag(set bool, f byte) byte {
@@ -218,11 +227,14 @@ func (b *Batch) decodeOp(d *decoder) {
 	}
 	switch {
 	case kind == kindMeta:
-		m := &Meta{IfAbsent: flags&flagIfAbsent != 0, Remove: flags&flagRemove != 0}
-		if flags&^byte(flagIfAbsent|flagRemove) != 0 {
+		m := &Meta{IfAbsent: flags&flagIfAbsent != 0, Remove: flags&flagRemove != 0, IfIs: flags&flagIfIs != 0}
+		if flags&^byte(flagIfAbsent|flagRemove|flagIfIs) != 0 {
 			d.fail("unknown flags %#x", flags)
 		}
 		m.Key, m.Value = d.text(), []byte(d.text())
+		if m.IfIs {
+			m.Prev = []byte(d.text())
+		}
 		b.Ops = append(b.Ops, Op{Meta: m})
 	case kind >= byte(tree.Set) && kind <= byte(tree.CompareAndDelete):
 		b.trees = append(b.trees, tree.Op{Action: tree.Action(kind)})

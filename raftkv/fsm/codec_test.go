@@ -18,12 +18,17 @@ import (
 // drawOp returns any operation that an entry can hold.
 func drawOp(t *rapid.T) Op {
 	if rapid.IntRange(0, 9).Draw(t, "meta") == 0 {
-		return Op{Meta: &Meta{
+		m := &Meta{
 			Key:      rapid.String().Draw(t, "key"),
 			Value:    []byte(rapid.String().Draw(t, "value")),
 			Remove:   rapid.Bool().Draw(t, "remove"),
 			IfAbsent: rapid.Bool().Draw(t, "ifAbsent"),
-		}}
+			IfIs:     rapid.Bool().Draw(t, "ifIs"),
+		}
+		if m.IfIs {
+			m.Prev = []byte(rapid.String().Draw(t, "prev"))
+		}
+		return Op{Meta: m}
 	}
 	op := &tree.Op{
 		Action:    tree.Action(rapid.IntRange(int(tree.Set), int(tree.CompareAndDelete)).Draw(t, "action")),

@@ -4,6 +4,7 @@
 package fsm
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -19,8 +20,11 @@ import (
 // A Result is the outcome of one operation of an entry.
 type Result struct {
 	Event *tree.Event // nil for an operation of the metadata, or if Err is not nil
-	Err   error       // a *tree.Error: the operation was refused and changed nothing
+	Err   error       // a *tree.Error or ErrMetaChanged: the operation was refused and changed nothing
 }
+
+// ErrMetaChanged means that the condition of a metadata operation does not hold.
+var ErrMetaChanged = errors.New("metadata has changed")
 
 // An FSM applies log entries to a tree. It implements raft.BatchingFSM: raft calls
 // Apply, ApplyBatch, Snapshot and Restore from one goroutine. All other methods may
@@ -124,7 +128,7 @@ func (f *FSM) entry(l *raft.Log) any {
 	results := make([]Result, len(f.batch.Ops))
 	for i, op := range f.batch.Ops {
 		if op.Meta != nil {
-			f.setMeta(op.Meta)
+			results[i].Err = f.setMeta(op.Meta)
 			continue
 		}
 		results[i].Event, results[i].Err = f.tree.Apply(op.Tree, now)
@@ -141,10 +145,11 @@ func (f *FSM) stop(l *raft.Log, err error) {
 	f.fatal(f.failed)
 }
 
-func (f *FSM) setMeta(m *Meta) {
+func (f *FSM) setMeta(m *Meta) error {
 	old := *f.meta.Load()
-	if _, ok := old[m.Key]; ok && m.IfAbsent {
-		return
+	value, ok := old[m.Key]
+	if m.IfAbsent && ok || m.IfIs && !(ok && bytes.Equal(value, m.Prev)) {
+		return ErrMetaChanged
 	}
 	next := maps.Clone(old)
 	if m.Remove {
@@ -153,6 +158,7 @@ func (f *FSM) setMeta(m *Meta) {
 		next[m.Key] = m.Value
 	}
 	f.meta.Store(&next)
+	return nil
 }
 
 // publishExpiry tells the others when the next key expires, and wakes who waits for it.
@@ -173,6 +179,10 @@ func (f *FSM) Meta(key string) ([]byte, bool) {
 	v, ok := (*f.meta.Load())[key]
 	return v, ok
 }
+
+// AllMeta returns the whole metadata as it is now. The map is the same one until
+// something changes, and must not be changed.
+func (f *FSM) AllMeta() *map[string][]byte { return f.meta.Load() }
 
 // Clock returns the machine's clock: Unix time in nanoseconds, 0 before the first entry.
 func (f *FSM) Clock() int64 { return f.clock.Load() }

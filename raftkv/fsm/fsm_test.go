@@ -174,13 +174,21 @@ func TestMeta(t *testing.T) {
 	for i, step := range []struct {
 		meta Meta
 		want string
+		err  error
 	}{
-		{Meta{Key: "k", Value: []byte("1"), IfAbsent: true}, "1"},
-		{Meta{Key: "k", Value: []byte("2"), IfAbsent: true}, "1"},
-		{Meta{Key: "k", Value: []byte("3")}, "3"},
-		{Meta{Key: "k", Remove: true}, ""},
+		{Meta{Key: "k", Value: []byte("0"), IfIs: true}, "", ErrMetaChanged},
+		{Meta{Key: "k", Value: []byte("1"), IfAbsent: true}, "1", nil},
+		{Meta{Key: "k", Value: []byte("2"), IfAbsent: true}, "1", ErrMetaChanged},
+		{Meta{Key: "k", Value: []byte("3")}, "3", nil},
+		{Meta{Key: "k", Value: []byte("4"), IfIs: true, Prev: []byte("1")}, "3", ErrMetaChanged},
+		{Meta{Key: "k", Value: []byte("4"), IfIs: true, Prev: []byte("3")}, "4", nil},
+		{Meta{Key: "k", Remove: true, IfIs: true, Prev: []byte("3")}, "4", ErrMetaChanged},
+		{Meta{Key: "k", Remove: true}, "", nil},
 	} {
-		r.Apply(entry(uint64(i+1), 1, Op{Meta: &step.meta}))
+		results, ok := r.Apply(entry(uint64(i+1), 1, Op{Meta: &step.meta})).([]Result)
+		if !ok || len(results) != 1 || results[0].Err != step.err {
+			t.Errorf("%+v: %v, want the error %v", step.meta, results, step.err)
+		}
 		if got, ok := r.Meta("k"); string(got) != step.want || ok != (step.want != "") {
 			t.Errorf("after %+v: %q, %v", step.meta, got, ok)
 		}
