@@ -197,5 +197,6 @@ func (r *Resource) reloaded(err error, failures int, retry time.Time) {
 func (r *Resource) inherit(old *Resource) {
 	r.started, r.pending, r.tried, r.torn = old.started, old.pending, old.tried, old.torn
 	r.unsynced, r.leftover, r.stale, r.warned = old.unsynced, old.leftover, old.stale, old.warned
+	r.kept = old.kept
 	r.update(func(s *Status) {})
 }

@@ -133,66 +133,6 @@ func TestOwnerAndMode(t *testing.T) {
 	}
 }
 
-func TestSymlinks(t *testing.T) {
-	for _, test := range []struct {
-		name  string
-		links [][2]string // name, target; from the first
-		want  string      // the file that is written, below the confdir
-	}{
-		{"file", [][2]string{{"out/a", "../real/x"}}, "real/x"},
-		{"absolute", [][2]string{{"out/a", "ROOT/real/x"}}, "real/x"},
-		{"chain", [][2]string{{"out/a", "b"}, {"out/b", "../real/x"}}, "real/x"},
-		{"dangling", [][2]string{{"out/a", "../real/new"}}, "real/new"},
-		{"through a linked directory", [][2]string{{"out/dir", "../real/deep"}, {"out/a", "dir/../x"}}, "real/x"},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			c := newConfdir(t)
-			c.resource("a")
-			c.file("real/x", "old")
-			c.file("real/deep/y", "")
-			for _, l := range test.links {
-				if err := os.Symlink(strings.ReplaceAll(l[1], "ROOT", c.path), filepath.Join(c.path, l[0])); err != nil {
-					t.Fatal(err)
-				}
-			}
-			run := c.runner(newMemory("/a", "1"), nil)
-			if err := run.Once(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			c.wantFile(filepath.Join(c.path, test.want), "value=1\n")
-			if info, err := os.Lstat(c.dest("a")); err != nil || info.Mode()&fs.ModeSymlink == 0 {
-				t.Error("the link was replaced")
-			}
-		})
-	}
-}
-
-func TestDestFaults(t *testing.T) {
-	for _, test := range []struct {
-		name  string
-		setup func(c *confdir) error
-		want  string
-	}{
-		{"no directory", func(c *confdir) error { return os.Remove(filepath.Join(c.path, "out")) },
-			"out\" does not exist; create it, or correct dest"},
-		{"directory", func(c *confdir) error { return os.Mkdir(c.dest("a"), 0o755) }, "is not a regular file but a directory; name a file in it"},
-		{"pipe", func(c *confdir) error { return unix.Mkfifo(c.dest("a"), 0o600) }, "a socket or a pipe"},
-		{"circle", func(c *confdir) error { return os.Symlink("a", c.dest("a")) }, "more than 40 symbolic links"},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			c := newConfdir(t)
-			c.resource("a")
-			if err := test.setup(c); err != nil {
-				t.Fatal(err)
-			}
-			err := c.runner(newMemory("/a", "1"), nil).Once(t.Context())
-			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.HasPrefix(err.Error(), "resource a.toml (dest ") {
-				t.Errorf("got %v, want %q", err, test.want)
-			}
-		})
-	}
-}
-
 func TestNoop(t *testing.T) {
 	c := newConfdir(t)
 	c.resource("a", `check_cmd = "check"`, `reload_cmd = "reload"`)
@@ -254,6 +194,17 @@ func TestKeepStageFile(t *testing.T) {
 			t.Fatalf("got %q, want one staged file, and its path in the log:\n%s", left, c.log)
 		}
 		c.wantFile(left[0], "value=1\n")
+		// Attempts that are repeated do not fill the disk.
+		b := newMemory("/a", "2")
+		run := NewRunner(Config{Backend: b, Resources: resources, Log: opts.Log})
+		for i := range 3 {
+			b.set("/a", fmt.Sprint("x", i))
+			run.Once(t.Context())
+		}
+		if left, _ = filepath.Glob(filepath.Join(c.path, "out", ".a.confd-*")); len(left) != 1 {
+			t.Fatalf("got %q, want the last staged file only", left)
+		}
+		c.wantFile(left[0], "value=x2\n")
 		// The next start without the option sweeps.
 		if err := c.runner(newMemory("/a", "1"), (&commands{}).run).Once(t.Context()); err != nil {
 			t.Fatal(err)

@@ -226,6 +226,25 @@ func TestRenameFailsForGood(t *testing.T) {
 	}
 }
 
+// A staged file that could not even be made is not reported as kept.
+func TestKeepNothing(t *testing.T) {
+	c := newConfdir(t)
+	c.resource("a")
+	opts := c.options()
+	opts.KeepStageFile = true
+	resources := c.load(opts, nil)
+	resources[0].sys = &faulty{real: osSystem{}, call: func(op string, effect func() error) error {
+		if op == "create" {
+			return errInjected
+		}
+		return effect()
+	}}
+	run := NewRunner(Config{Backend: newMemory("/a", "1"), Resources: resources, Log: opts.Log})
+	if err := run.Once(t.Context()); !errors.Is(err, errInjected) || c.log.count("kept staged file") != 0 {
+		t.Errorf("got %v, and log:\n%s", err, c.log)
+	}
+}
+
 func pass(_ string, effect func() error) error { return effect() }
 
 // A destination that cannot be renamed to is rewritten, owner and mode too, and the

@@ -205,6 +205,10 @@ func groupBy(resources []*Resource) []*group {
 const (
 	firstDelay = 250 * time.Millisecond
 	lastDelay  = 30 * time.Second
+
+	// scoutDelay is the longest time for which nobody looks whether an outage of the
+	// backend is over.
+	scoutDelay = 2 * time.Second
 )
 
 // delay returns the time to wait after so many failures in a row: twice as long each

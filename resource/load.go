@@ -33,8 +33,9 @@ type Options struct {
 	SyncOnly bool
 
 	// KeepStageFile keeps the staged file (".NAME.confd-RANDOM" beside the destination)
-	// of each attempt, failed or not, and logs its path. Kept files are removed by the
-	// next process that applies the resource without this option.
+	// of the last attempt, failed or not, and logs its path. It is removed by the next
+	// attempt of the process, or by the next process that applies the resource without
+	// this option.
 	KeepStageFile bool
 
 	// Log is told of each step. Nil discards.

@@ -35,10 +35,10 @@ func (run *Runner) Poll(ctx context.Context, interval time.Duration) error {
 		if err != nil {
 			failures++
 			run.reads.failed(ctx, nil, err)
-			retry = time.Now().Add(delay(failures))
+			retry = time.Now().Add(min(delay(failures), scoutDelay))
 		} else {
 			failures = 0
-			run.reads.ended(nil)
+			run.reads.ended(ctx, nil)
 		}
 		until := next
 		if !retry.IsZero() && retry.Before(next) {

@@ -118,7 +118,8 @@ func TestPollRetries(t *testing.T) {
 		time.Sleep(5 * time.Hour)
 		down.Store(false)
 		b.set("/a", "2")
-		time.Sleep(time.Hour)
+		time.Sleep(scoutDelay) // and not a delay that grew with the outage
+		synctest.Wait()
 		c.wantFile(c.dest("a"), "value=2\n")
 		cancel()
 		<-done

@@ -51,7 +51,9 @@
 // The mode is octal with or without a leading zero. confd 0.16 read "644" as decimal.
 //
 // A destination that is a symbolic link is written through: the file it points to is
-// replaced in its own directory. A rename would have replaced the link.
+// replaced in its own directory. A rename would have replaced the link. In a directory
+// where everybody may create files (/tmp), a link of another user is refused, and a file
+// of another user hands neither its owner nor its mode on.
 //
 // A destination that cannot be replaced by a rename, because it is a mount point
 // (EBUSY) or on another file system (EXDEV), is rewritten in place, with owner and
@@ -115,6 +117,7 @@ type Resource struct {
 	tried    bool     // the due reload has been tried, and has failed
 	torn     bool     // a rewrite in place has failed half way
 	leftover []string // staged files that could not be removed
+	kept     string   // the staged file of the last attempt, with Options.KeepStageFile
 	stale    bool     // a marker that could not be removed
 	unsynced string   // the directory that is still to be synced
 	warned   bool     // that the marker cannot be written

@@ -152,10 +152,10 @@ func (g *group) follow(ctx context.Context, run *Runner) {
 		if err != nil {
 			g.outages++
 			run.reads.failed(ctx, g, err)
-			sleep(ctx, delay(g.outages))
+			run.reads.rest(ctx, g, g.outages)
 			continue
 		}
-		run.reads.ended(g)
+		run.reads.ended(ctx, g)
 		out := g.pass(ctx, run, snap, all)
 		if ctx.Err() == nil {
 			out.report(run.log)
@@ -185,14 +185,14 @@ func (g *group) wait(ctx context.Context, run *Runner, recheck time.Time) (all b
 	} else if err := run.backend.Wait(bounded, waits, g.index); err != nil && bounded.Err() == nil {
 		g.outages++
 		run.waits.failed(ctx, g, err)
-		sleep(ctx, delay(g.outages))
+		run.waits.rest(ctx, g, g.outages)
 		return false
 	}
 	if ctx.Err() != nil {
 		return false
 	}
 	g.outages = 0
-	run.waits.ended(g)
+	run.waits.ended(ctx, g)
 	if bounded.Err() != nil {
 		return !recheck.IsZero() && !time.Now().Before(recheck)
 	}
@@ -252,13 +252,16 @@ func (g gate) enter(ctx context.Context) error {
 func (g gate) leave() { <-g }
 
 // An outage tells the log once that something does not work, however many groups find
-// it out, and once that it works again for all of them.
+// it out, and once that it works again for all of them. One of them, the scout, goes on
+// trying often; when it gets through, the others try at once.
 type outage struct {
 	log  *slog.Logger
 	what string
 
 	mu    sync.Mutex
 	down  map[*group]bool
+	scout *group        // one of those that are down
+	over  chan struct{} // closed and replaced when it works again for one of them
 	since time.Time
 }
 
@@ -271,19 +274,47 @@ func (o *outage) failed(ctx context.Context, g *group, err error) {
 	if len(o.down) == 0 {
 		o.log.Warn(o.what+" does not work; trying again until it does", "err", err)
 		o.down, o.since = make(map[*group]bool), time.Now()
+		o.over = make(chan struct{})
 	} else {
 		o.log.Debug(o.what, "err", err)
 	}
 	o.down[g] = true
+	if !o.down[o.scout] {
+		o.scout = g
+	}
 }
 
-func (o *outage) ended(g *group) {
+// rest waits until the group, which has failed so often in a row, is to try again.
+func (o *outage) rest(ctx context.Context, g *group, failures int) {
+	d := delay(failures)
+	o.mu.Lock()
+	over := o.over
+	if g == o.scout {
+		d = min(d, scoutDelay)
+	}
+	o.mu.Unlock()
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-over:
+	case <-ctx.Done():
+	}
+}
+
+// ended tells that it works for g. What comes back when ctx has ended proves nothing.
+func (o *outage) ended(ctx context.Context, g *group) {
+	if ctx.Err() != nil {
+		return
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !o.down[g] {
 		return
 	}
 	delete(o.down, g)
+	close(o.over)
+	o.over = make(chan struct{})
 	if len(o.down) == 0 {
 		o.log.Info(o.what+" works again", "after", time.Since(o.since).Round(time.Millisecond))
 	}

@@ -20,6 +20,9 @@ import (
 // the operating system.
 func (r *Resource) wanted(t target) attributes {
 	want := attributes{uid: r.uid, gid: r.gid, mode: r.mode}
+	if t.foreign { // who has put it there must not get to read what is written now
+		t.exists, t.has = true, attributes{uid: os.Geteuid(), gid: os.Getegid(), mode: 0o644}
+	}
 	if t.exists {
 		if want.uid < 0 {
 			want.uid = t.has.uid
@@ -43,7 +46,7 @@ func (r *Resource) stage(t target, content []byte) (path string, err error) {
 	path = stageName(t.path)
 	f, err := r.sys.create(path)
 	if err != nil {
-		r.discard(path) // whether the file is there is not known; its name is ours alone
+		r.unlink(path) // whether the file is there is not known; its name is ours alone
 		if errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS) {
 			return "", fmt.Errorf("staging in the directory of dest, which must be writable: %w", err)
 		}
@@ -123,13 +126,20 @@ func (r *Resource) ownConfigured(f file, want attributes) error {
 	return f.chown(r.uid, r.gid)
 }
 
-// discard removes a staged file, or keeps it if that is asked for. What cannot be
-// removed is remembered for tidy.
+// discard removes a staged file, or if that is asked for keeps it and removes the one
+// kept before: attempts that fail are repeated without end.
 func (r *Resource) discard(path string) {
 	if r.opts.KeepStageFile {
 		r.log.Info("kept staged file", "path", path)
-		return
+		path, r.kept = r.kept, path
 	}
+	if path != "" {
+		r.unlink(path)
+	}
+}
+
+// unlink removes a staged file. What cannot be removed is remembered for tidy.
+func (r *Resource) unlink(path string) {
 	if err := r.sys.remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		r.leftover = append(r.leftover, path)
 	}

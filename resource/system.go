@@ -17,7 +17,7 @@ import (
 // test can fail exactly that one, before or after it has had its effect.
 type system interface {
 	create(path string) (file, error) // a new file with mode 0600
-	open(path string) (file, error)   // an existing file, for writing at its start
+	open(path string) (file, error)   // an existing file that is no link, for writing at its start
 	rename(from, to string) error
 	link(from, to string) error
 	remove(path string) error
@@ -54,7 +54,7 @@ func (osSystem) create(path string) (file, error) {
 }
 
 func (osSystem) open(path string) (file, error) {
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	f, err := os.OpenFile(path, os.O_WRONLY|unix.O_NOFOLLOW, 0)
 	return osFile{f}, err
 }
 

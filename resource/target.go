@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,42 +20,77 @@ import (
 // maxLinks is how many symbolic links a destination may lead over, as in Linux.
 const maxLinks = 40
 
-// resolve returns the path of the file that dest leads to: dest with all symbolic links
-// followed. The file itself need not exist, its directory must.
+// resolve returns the path of the file that dest, an absolute path, leads to: dest with
+// all symbolic links followed. The file itself need not exist, its directory must.
+//
+// The links are read here and not by the kernel, so its protection is repeated: a link
+// that somebody else has put into a directory where everybody may, such as /tmp, is
+// refused. It might lead to any file on the machine.
 func resolve(dest string) (string, error) {
-	path := dest
-	for range maxLinks {
-		// Split keeps ".." in place: it means the parent of what a link leads to.
-		dir, base := filepath.Split(path)
-		real, err := filepath.EvalSymlinks(dir)
-		if errors.Is(err, fs.ErrNotExist) {
-			return "", fmt.Errorf("directory %q does not exist; create it, or correct dest: %w", filepath.Clean(dir), fs.ErrNotExist)
+	path, rest := "/", strings.Split(dest, "/")
+	for links := 0; len(rest) > 0; {
+		name := rest[0]
+		rest = rest[1:]
+		if name == "" || name == "." {
+			continue
 		}
+		if name == ".." { // the parent of what a link leads to
+			path = filepath.Dir(path)
+			continue
+		}
+		next := filepath.Join(path, name)
+		info, err := os.Lstat(next)
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && len(rest) == 0:
+			return next, nil
+		case errors.Is(err, fs.ErrNotExist):
+			return "", fmt.Errorf("directory %q does not exist; create it, or correct dest: %w", next, fs.ErrNotExist)
+		case err != nil:
+			return "", fmt.Errorf("resolving dest: %w", err)
+		case info.Mode()&fs.ModeSymlink == 0:
+			path = next
+			continue
+		}
+		if links++; links > maxLinks {
+			return "", fmt.Errorf("resolving dest: more than %d symbolic links at %q", maxLinks, dest)
+		}
+		if foreign(path, info) {
+			return "", fmt.Errorf("resolving dest: %q is a symbolic link that another user has made, in a directory that everybody may write to; remove it, or use another directory", next)
+		}
+		link, err := os.Readlink(next)
 		if err != nil {
 			return "", fmt.Errorf("resolving dest: %w", err)
 		}
-		path = filepath.Join(real, base)
-		link, err := os.Readlink(path)
-		switch {
-		case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.EINVAL): // no file, no link
-			return path, nil
-		case err != nil:
-			return "", fmt.Errorf("resolving dest: %w", err)
-		case filepath.IsAbs(link):
-			path = link
-		default:
-			path = real + string(filepath.Separator) + link
+		if filepath.IsAbs(link) {
+			path = "/"
 		}
+		rest = append(strings.Split(link, "/"), rest...)
 	}
-	return "", fmt.Errorf("resolving dest: more than %d symbolic links at %q", maxLinks, dest)
+	return path, nil
+}
+
+// foreign reports whether a directory entry may have been put there by anybody: the
+// directory is one like /tmp, and the entry belongs neither to this process nor to the
+// owner of the directory. The rule is that of the kernel (fs.protected_symlinks).
+func foreign(dir string, entry fs.FileInfo) bool {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return true
+	}
+	if info.Mode()&fs.ModeSticky == 0 || info.Mode()&0o002 == 0 {
+		return false
+	}
+	owner := entry.Sys().(*syscall.Stat_t).Uid
+	return int(owner) != os.Geteuid() && owner != info.Sys().(*syscall.Stat_t).Uid
 }
 
 // A target is the file a destination leads to, as it is now.
 type target struct {
-	path   string
-	exists bool
-	has    attributes // if it exists
-	same   bool       // its content is the rendered one
+	path    string
+	exists  bool
+	has     attributes // if it exists
+	same    bool       // its content is the rendered one
+	foreign bool       // anybody may have put it there: its owner and mode mean nothing
 }
 
 // inspect looks at the file that dest leads to, and compares its content.
@@ -73,12 +109,13 @@ func inspect(dest string, content []byte) (target, error) {
 	case !info.Mode().IsRegular():
 		return t, fmt.Errorf("dest %q is not a regular file but %s", path, kind(info.Mode()))
 	}
-	f, err := os.Open(path)
+	// It may be another one by now: a link is not followed, a pipe not waited for.
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return t, fmt.Errorf("reading dest: %w", err)
 	}
 	defer f.Close()
-	t.exists = true
+	t.exists, t.foreign = true, foreign(filepath.Dir(path), info)
 	if t.has, err = (osFile{f}).attributes(); err != nil {
 		return t, fmt.Errorf("reading dest: %w", err)
 	}

@@ -1,0 +1,138 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package resource
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestSymlinks(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		links [][2]string // name, target; from the first
+		want  string      // the file that is written, below the confdir
+	}{
+		{"file", [][2]string{{"out/a", "../real/x"}}, "real/x"},
+		{"absolute", [][2]string{{"out/a", "ROOT/real/x"}}, "real/x"},
+		{"chain", [][2]string{{"out/a", "b"}, {"out/b", "../real/x"}}, "real/x"},
+		{"dangling", [][2]string{{"out/a", "../real/new"}}, "real/new"},
+		{"through a linked directory", [][2]string{{"out/dir", "../real/deep"}, {"out/a", "dir/../x"}}, "real/x"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := newConfdir(t)
+			c.resource("a")
+			c.file("real/x", "old")
+			c.file("real/deep/y", "")
+			for _, l := range test.links {
+				if err := os.Symlink(strings.ReplaceAll(l[1], "ROOT", c.path), filepath.Join(c.path, l[0])); err != nil {
+					t.Fatal(err)
+				}
+			}
+			run := c.runner(newMemory("/a", "1"), nil)
+			if err := run.Once(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			c.wantFile(filepath.Join(c.path, test.want), "value=1\n")
+			if info, err := os.Lstat(c.dest("a")); err != nil || info.Mode()&fs.ModeSymlink == 0 {
+				t.Error("the link was replaced")
+			}
+		})
+	}
+}
+
+// In a directory like /tmp, another user's link is not followed, be it the destination
+// or on the way to it, and another user's file does not become the owner of what is
+// written.
+func TestSharedDirectory(t *testing.T) {
+	const other = 65534
+	for _, test := range []struct {
+		name  string
+		link  string // below out
+		owner int
+		mode  os.FileMode // of out
+		bad   bool
+	}{
+		{"another's link", "a", other, 0o777 | fs.ModeSticky, true},
+		{"own link", "a", os.Geteuid(), 0o777 | fs.ModeSticky, false},
+		{"private directory", "a", other, 0o755 | fs.ModeSticky, false},
+		{"another's directory", "dir", other, 0o777 | fs.ModeSticky, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := newConfdir(t)
+			c.resource("a")
+			c.file("real/x", "old")
+			target := "../real/x"
+			if test.link == "dir" {
+				target = "../real"
+				c.file("conf.d/a.toml", fmt.Sprintf("[template]\nsrc = \"a.tmpl\"\ndest = %q\nkeys = [\"/\"]\n", c.dest("dir/x")))
+			}
+			if err := errors.Join(os.Symlink(target, c.dest(test.link)), os.Lchown(c.dest(test.link), test.owner, -1),
+				os.Chmod(filepath.Dir(c.dest("a")), test.mode)); err != nil {
+				t.Fatal(err)
+			}
+			err := c.runner(newMemory("/a", "1"), nil).Once(t.Context())
+			if bad := err != nil && strings.Contains(err.Error(), "another user has made"); bad != test.bad {
+				t.Errorf("got %v", err)
+			}
+			want := "value=1\n"
+			if test.bad {
+				want = "old"
+			}
+			c.wantFile(filepath.Join(c.path, "real/x"), want)
+		})
+	}
+	for _, sticky := range []os.FileMode{0, fs.ModeSticky} {
+		c := newConfdir(t)
+		c.resource("a")
+		c.file("out/a", "value=1\n") // the right content already
+		if err := errors.Join(os.Chmod(c.dest("a"), 0o666), os.Chown(c.dest("a"), other, other),
+			os.Chmod(filepath.Dir(c.dest("a")), 0o777|sticky)); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.runner(newMemory("/a", "1"), nil).Once(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		want := attributes{other, other, 0o666}
+		if sticky != 0 {
+			want = attributes{os.Geteuid(), os.Getegid(), 0o644}
+		}
+		if got := statOf(t, c.dest("a")); got != want {
+			t.Errorf("sticky %v: got %+v, want %+v", sticky != 0, got, want)
+		}
+	}
+}
+
+func TestDestFaults(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		setup func(c *confdir) error
+		want  string
+	}{
+		{"no directory", func(c *confdir) error { return os.Remove(filepath.Join(c.path, "out")) },
+			"out\" does not exist; create it, or correct dest"},
+		{"directory", func(c *confdir) error { return os.Mkdir(c.dest("a"), 0o755) }, "is not a regular file but a directory; name a file in it"},
+		{"pipe", func(c *confdir) error { return unix.Mkfifo(c.dest("a"), 0o600) }, "a socket or a pipe"},
+		{"circle", func(c *confdir) error { return os.Symlink("a", c.dest("a")) }, "more than 40 symbolic links"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := newConfdir(t)
+			c.resource("a")
+			if err := test.setup(c); err != nil {
+				t.Fatal(err)
+			}
+			err := c.runner(newMemory("/a", "1"), nil).Once(t.Context())
+			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.HasPrefix(err.Error(), "resource a.toml (dest ") {
+				t.Errorf("got %v, want %q", err, test.want)
+			}
+		})
+	}
+}
