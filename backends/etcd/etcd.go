@@ -39,8 +39,8 @@
 //
 // Snapshot fails, within DialTimeout plus RequestTimeout for each node, while the
 // store has never been listed. Later on, the copy goes on to serve while the store is
-// away, and Wait goes on to wait; the log tells when the store was lost and when it is
-// back. A server that keeps its connections but has stopped or has lost its cluster is
+// away, and Wait goes on to wait; then it is the log that tells when the store was lost
+// and when it is back. A server that keeps its connections but has stopped or has lost its cluster is
 // noticed by a small quorum read each minute.
 //
 // # Decisions

@@ -233,14 +233,15 @@ func (b *Backend) check(ctx context.Context, m *mirror, w *client.Watch) error {
 	return nil
 }
 
-// lost records a failed listing, and tells the log if it is the first of an outage.
+// lost records a failed listing, and tells the log if it is the first of an outage. Of
+// a store that has never been listed, it is Snapshot that tells, by its error.
 func (b *Backend) lost(ctx context.Context, m *mirror, err error) {
 	b.mu.Lock()
 	m.failures++
 	m.err = err
 	m.signalLocked()
 	first := false
-	if !m.down && b.mirrors[m.root] == m {
+	if m.synced && !m.down && b.mirrors[m.root] == m {
 		m.down = true
 		b.down++
 		first = b.down == 1
@@ -252,7 +253,7 @@ func (b *Backend) lost(ctx context.Context, m *mirror, err error) {
 	if first {
 		b.log.WarnContext(ctx, "lost etcd, trying until it is back", "nodes", b.client.Endpoints(), "prefix", m.root, "err", err)
 	} else {
-		b.log.DebugContext(ctx, "etcd is still away", "prefix", m.root, "err", err)
+		b.log.DebugContext(ctx, "listing from etcd", "prefix", m.root, "err", err)
 	}
 }
 

@@ -90,8 +90,9 @@ func lineAt(data []byte, offset int64) int {
 	return 1 + bytes.Count(data[:min(offset, int64(len(data)))], []byte("\n"))
 }
 
-// quoted is what the messages of the TOML package quote of the file.
-var quoted = regexp.MustCompile(`"(\\.|[^"\\])*"|'[^']*'`)
+// quoted is what the messages of the TOML package quote of the file: texts, and a number
+// that is out of range, with which a message begins.
+var quoted = regexp.MustCompile(`"(\\.|[^"\\])*"|'[^']*'|^[-+]?[0-9][^ ]*`)
 
 func (f *flattener) toml(data []byte) (line int, err error) {
 	top := make(map[string]any)

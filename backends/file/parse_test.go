@@ -102,6 +102,7 @@ func TestErrors(t *testing.T) {
 		{"control character", "v.yaml", "a: 1\nb: s3cret\x01\n", "line 2"},
 		{"not UTF-8", "v.yaml", "a: 1\nb: 2\nc: s3cret\xff\n", "line 3"},
 		{"unknown anchor", "v.yaml", "a: 1\nb: s3cret\nc: *x\n", "line 3"},
+		{"value that looks like an alias", "v.yaml", "a: *s3cret\n", "line 1: unknown anchor; a value that begins with * must stand in quotes"},
 		{"alias within its anchor", "v.yaml", "a: s3cret\nb: &x\n  c: *x\n", "line 3"},
 		{"merge within its anchor", "v.yaml", "a: s3cret\nb: &x\n  <<: *x\n", "line 3"},
 		{"merge of a value", "v.yaml", "a: 1\n<<: s3cret\n", "line 2"},
@@ -114,6 +115,7 @@ func TestErrors(t *testing.T) {
 		{"JSON twice", "v.json", "{\"a\": 1}\n{\"b\": 2}\n", "line 2: there is something"},
 		{"JSON list on top", "v.json", "[\"s3cret\"]", "line 1: the top level must be"},
 		{"TOML", "v.toml", "a = 1\nb = s3cret\n", "line 2"},
+		{"TOML number", "v.toml", "a = 700700700700700700700\n", "line 1: … is out of range"},
 		{"TOML table twice", "v.toml", "[a]\nb = \"s3cret\"\n[a]\n", "line 3"},
 		{"TOML cut off", "v.toml", "a = 1\nb = \"s3cret\n", "line 2"},
 	} {

@@ -51,8 +51,9 @@ func yamlError(err error, data []byte) (line int, text string) {
 	case yamlShort.MatchString(text):
 		line++
 	case line > 0:
-	case scan == nil:
+	case scan == nil: // the anchor may be a password that nobody has put in quotes
 		line = lineOf(data, "*"+strings.TrimSuffix(anchor, "'"))
+		text = "unknown anchor; a value that begins with * must stand in quotes"
 	default:
 		line = max(1, badByte(data))
 	}
