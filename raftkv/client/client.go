@@ -78,6 +78,11 @@ type Config struct {
 	MaxResponse int64
 
 	Log *slog.Logger // nil discards
+
+	// Trace is told of each HTTP request before it is sent, with its body, which holds
+	// the value of a write; of a body that holds a password it is not told. Nil is for
+	// nobody.
+	Trace func(method, url, body string)
 }
 
 // A Client talks to the servers of one cluster. Its methods may be called concurrently.

@@ -318,3 +318,25 @@ func TestClusterAnswers(t *testing.T) {
 		t.Error("Version of something else: no error")
 	}
 }
+
+// TestCloseEndsTheConnection closes a watch that nobody calls Next of.
+func TestCloseEndsTheConnection(t *testing.T) {
+	gone := make(chan struct{})
+	c := newClient(t, Config{}, serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Etcd-Index", "7")
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+		close(gone)
+	}))
+	w, err := c.Watch(t.Context(), "/a", WatchOptions{Stream: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	w.Close()
+	select {
+	case <-gone:
+	case <-time.After(30 * time.Second):
+		t.Error("the connection is open still")
+	}
+}

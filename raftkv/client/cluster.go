@@ -30,7 +30,7 @@ type Member struct {
 // Health is one endpoint's state.
 type Health struct {
 	Endpoint string
-	Err      error // nil if it is healthy
+	Err      error // nil if it is healthy; ErrUnhealthy if that is what it answered
 }
 
 // Version asks the current endpoint for its version.
@@ -85,13 +85,16 @@ func (c *Client) Health(ctx context.Context) []Health {
 				return errors.New("it is not a health report")
 			}
 			if h.Health != "true" {
-				return fmt.Errorf("it is unhealthy (%q)", h.Health)
+				return fmt.Errorf("%w (%q)", ErrUnhealthy, h.Health)
 			}
 			return nil
 		})
 		_, _, err := c.try(ctx, base, req)
 		var e *Error
-		if errors.As(err, &e) && e.Status == http.StatusNotFound {
+		switch {
+		case errors.As(err, &e) && e.Status == http.StatusServiceUnavailable:
+			err = fmt.Errorf("%w: %w", ErrUnhealthy, err)
+		case errors.As(err, &e) && e.Status == http.StatusNotFound:
 			_, _, err = c.try(ctx, base, textRequest("/version", func([]byte) error { return nil }))
 		}
 		list[i] = Health{Endpoint: base.String(), Err: err}

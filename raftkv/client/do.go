@@ -26,10 +26,23 @@ type request struct {
 	path   string // not escaped
 	query  url.Values
 	form   url.Values // sent as the body; nil is no body
+	json   []byte     // sent as the body in place of a form; nil is no body
+	secret bool       // the body holds a password
 
 	// decode reads the body of a success. An error counts as a failure of the endpoint.
 	// Nil leaves the body open, for a watch.
 	decode func(*answer) error
+}
+
+// encode returns the body and its type, "" for no body.
+func (r *request) encode() (body, contentType string) {
+	switch {
+	case r.json != nil:
+		return string(r.json), "application/json"
+	case r.form != nil:
+		return r.form.Encode(), "application/x-www-form-urlencoded"
+	}
+	return "", ""
 }
 
 func (r *request) write() bool { return r.method != http.MethodGet }
@@ -154,8 +167,16 @@ func (c *Client) read(a *answer, req *request) error {
 // send makes one HTTP request.
 func (c *Client) send(ctx context.Context, target *url.URL, req *request) (*answer, bool, error) {
 	var body io.Reader
-	if req.form != nil {
-		body = strings.NewReader(req.form.Encode())
+	text, contentType := req.encode()
+	if contentType != "" {
+		body = strings.NewReader(text)
+	}
+	if c.cfg.Trace != nil {
+		shown := text
+		if req.secret {
+			shown = ""
+		}
+		c.cfg.Trace(req.method, target.String(), shown)
 	}
 	watch := req.decode == nil
 	outer := ctx
@@ -173,8 +194,8 @@ func (c *Client) send(ctx context.Context, target *url.URL, req *request) (*answ
 		cancel()
 		return nil, false, fmt.Errorf("making the request: %w", withoutURL(err))
 	}
-	if body != nil {
-		hr.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if contentType != "" {
+		hr.Header.Set("Content-Type", contentType)
 	}
 	hr.Header.Set("User-Agent", "confd")
 	if c.cfg.Username != "" && c.hosts[target.Scheme+"://"+target.Host] {

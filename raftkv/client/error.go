@@ -22,6 +22,10 @@ var ErrOutcomeUnknown = errors.New("the outcome of the write is unknown")
 // missed; the caller reads the keys and watches again.
 var ErrWatchEnded = errors.New("the watch has ended")
 
+// ErrUnhealthy is the error of a server that says of itself that it does not serve
+// reads and writes.
+var ErrUnhealthy = errors.New("it is unhealthy")
+
 // An Error is a server's refusal.
 type Error struct {
 	Code    tree.Code // errorCode of the v2 API; 0 if the answer was none of its errors
@@ -44,6 +48,13 @@ func (e *Error) Error() string {
 	}
 	return fmt.Sprintf("%s: %s (code %d)", e.Message, e.Cause, e.Code)
 }
+
+// The codes that callers tell apart.
+const (
+	CodeKeyNotFound       = tree.CodeKeyNotFound
+	CodeNodeExist         = tree.CodeNodeExist
+	CodeEventIndexCleared = tree.CodeEventIndexCleared
+)
 
 // IsCode tells whether err is, or wraps, an *Error with this code.
 func IsCode(err error, code tree.Code) bool {

@@ -37,14 +37,16 @@ type Watch struct {
 	stream    bool
 	after     uint64 // index of the last event, or where to begin
 	start     uint64
+	index     uint64 // X-Etcd-Index of the newest answer
 	clusterID string
 	endpoint  string
 
-	cur   *answer // nil between two long polls
-	dec   *json.Decoder
-	limit *limitedReader
-	pause time.Duration // before asking again after an answer without an event
-	err   error
+	cur    *answer     // nil between two long polls
+	unhook func() bool // takes cur's end off that of closed
+	dec    *json.Decoder
+	limit  *limitedReader
+	pause  time.Duration // before asking again after an answer without an event
+	err    error
 
 	closed context.Context
 	close  context.CancelFunc
@@ -55,21 +57,27 @@ type Watch struct {
 // code 401.
 func (c *Client) Watch(ctx context.Context, key string, opts WatchOptions) (*Watch, error) {
 	w := &Watch{c: c, key: key, recursive: opts.Recursive, after: opts.After, stream: opts.Stream && opts.After == 0}
+	w.closed, w.close = context.WithCancel(context.Background())
 	if err := w.open(ctx); err != nil {
+		w.close()
 		return nil, err
 	}
-	w.start = headerUint(w.cur.header, "X-Etcd-Index")
+	w.start = w.index
 	w.clusterID = w.cur.header.Get("X-Etcd-Cluster-Id")
 	w.endpoint = w.cur.endpoint
 	if w.after == 0 {
 		w.after = w.start
 	}
-	w.closed, w.close = context.WithCancel(context.Background())
 	return w, nil
 }
 
 // Start returns the index of the store when the watch was opened.
 func (w *Watch) Start() uint64 { return w.start }
+
+// Index returns the index of the store when the request was opened that the last event
+// came by: at least Start, and less than the event's unless it lay in the past. It must
+// not be called beside Next.
+func (w *Watch) Index() uint64 { return w.index }
 
 // ClusterID returns the cluster's id; it is empty with etcd 0.4.
 func (w *Watch) ClusterID() string { return w.clusterID }
@@ -170,6 +178,8 @@ func (w *Watch) open(ctx context.Context) error {
 		return errors.New("opening a watch: the answer has no X-Etcd-Index, so is not of the etcd v2 API")
 	}
 	w.cur = a
+	w.unhook = context.AfterFunc(w.closed, a.cancel) // Close may come when nobody calls Next any more
+	w.index = headerUint(a.header, "X-Etcd-Index")
 	w.limit = &limitedReader{r: a.body, max: w.c.cfg.MaxResponse}
 	w.dec = json.NewDecoder(w.limit)
 	return nil
@@ -185,6 +195,7 @@ func (w *Watch) finish() {
 
 func (w *Watch) drop() {
 	if w.cur != nil {
+		w.unhook()
 		w.cur.close()
 		w.cur = nil
 	}
