@@ -20,12 +20,15 @@ var root = &Node{Dir: true}
 //
 // The only writer works on one keymap; copies are for readers, and cost nothing until
 // the writer changes what they share.
-type keymap struct{ m *btree.Map[string, *Node] }
+type keymap struct {
+	m     *btree.Map[string, *Node]
+	bytes int // of all keys and values
+}
 
-func newKeymap() keymap { return keymap{btree.NewMap[string, *Node](degree)} }
+func newKeymap() keymap { return keymap{m: btree.NewMap[string, *Node](degree)} }
 
 // freeze returns a copy that never changes.
-func (k keymap) freeze() keymap { return keymap{k.m.Copy()} }
+func (k keymap) freeze() keymap { return keymap{k.m.Copy(), k.bytes} }
 
 func (k keymap) len() int { return k.m.Len() }
 
@@ -35,12 +38,31 @@ func (k keymap) get(key string) *Node {
 	return n
 }
 
-func (k keymap) set(key string, n *Node) { k.m.Set(key, n) }
+func (k *keymap) set(key string, n *Node) {
+	old, _ := k.m.Set(key, n)
+	k.replaced(key, old, n)
+}
 
 // load is set, fast if key is after all others.
-func (k keymap) load(key string, n *Node) { k.m.Load(key, n) }
+func (k *keymap) load(key string, n *Node) {
+	old, _ := k.m.Load(key, n)
+	k.replaced(key, old, n)
+}
 
-func (k keymap) remove(key string) { k.m.Delete(key) }
+func (k *keymap) remove(key string) {
+	old, _ := k.m.Delete(key)
+	k.replaced(key, old, nil)
+}
+
+// replaced measures that n took the place of old; nil is nothing.
+func (k *keymap) replaced(key string, old, n *Node) {
+	if old != nil {
+		k.bytes -= len(key) + len(old.Value)
+	}
+	if n != nil {
+		k.bytes += len(key) + len(n.Value)
+	}
+}
 
 // ascend calls f with each entry from the first key not before from until it says no.
 func (k keymap) ascend(from string, f func(key string, n *Node) bool) { k.m.Ascend(from, f) }

@@ -35,6 +35,13 @@ func (t *Tree) Stats() Stats {
 	return s
 }
 
+// CutOff returns how many watchers have been ended because their reader was too slow.
+func (t *Tree) CutOff() uint64 {
+	t.hub.mu.Lock()
+	defer t.hub.mu.Unlock()
+	return t.hub.cutOff
+}
+
 // CountGet counts a read in the statistics. It may be called concurrently.
 func (t *Tree) CountGet(ok bool) {
 	if ok {

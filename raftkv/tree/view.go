@@ -22,6 +22,10 @@ func (v *View) Index() uint64 { return v.index }
 // Len returns the number of keys, directories included, the root excluded.
 func (v *View) Len() int { return v.keys.len() }
 
+// Bytes returns the length of all keys and values together; what a node takes in memory
+// beside them is not in it.
+func (v *View) Bytes() int { return v.keys.bytes }
+
 // Get returns the node at key, or an *Error: 100 with the first missing path as the
 // cause, 104 with the file that stands where a directory is needed. The root is a
 // directory with no indexes.

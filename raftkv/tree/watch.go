@@ -9,11 +9,13 @@ import (
 	"sync"
 )
 
-// streamBuffer is how many events the reader of a stream may be behind.
-const streamBuffer = 100
+// streamBuffer is how many events the reader of a stream may be behind: etcd's 100 and
+// some, besides the 512 that one log entry may hold, which are told at once, so that
+// no reader could keep up with them.
+const streamBuffer = 512 + 128
 
 // A Watcher delivers events in order. The channel is closed after the last one:
-// the first without stream, when the reader was too slow (100 events behind, besides
+// the first without stream, when the reader was too slow (streamBuffer events behind, besides
 // those that lay in the past when the watch began), when the tree was restored, or by
 // Close.
 type Watcher struct {
@@ -40,6 +42,7 @@ type hub struct {
 	mu       sync.Mutex
 	spots    map[string]*spot // :: key → who waits there
 	watchers int
+	cutOff   uint64        // watchers that were too slow
 	restored chan struct{} // closed, and replaced, by reset
 }
 
@@ -178,6 +181,7 @@ func (h *hub) deliver(list *[]*Watcher, e *Event) {
 			}
 		default:
 			h.end(w) // too slow
+			h.cutOff++
 		}
 	}
 }

@@ -259,7 +259,7 @@ func TestWatchCleared(t *testing.T) {
 func TestWatchSlow(t *testing.T) {
 	tr := New()
 	slow, fast := watch(t, tr, "/a", false, true, 0), watch(t, tr, "/a", false, true, 0)
-	for i := range 150 {
+	for i := range streamBuffer + 50 {
 		must(t, tr, Op{Action: Set, Key: "/a"})
 		if e := <-fast.C; e.Index() != uint64(i+1) {
 			t.Fatalf("fast saw %d, want %d", e.Index(), i+1)
@@ -269,8 +269,8 @@ func TestWatchSlow(t *testing.T) {
 	for range slow.C {
 		n++
 	}
-	if n != 100 {
-		t.Errorf("slow saw %d events, want 100", n)
+	if n != streamBuffer {
+		t.Errorf("slow saw %d events, want %d", n, streamBuffer)
 	}
 	if got := tr.Stats().Watchers; got != 1 {
 		t.Errorf("%d watchers, want 1", got)
@@ -315,5 +315,26 @@ func TestHistoryIsBoundedInBytes(t *testing.T) {
 	}
 	if got, want := tr.View().oldest(), uint64(5); got != want {
 		t.Errorf("oldest is %d, want %d", got, want)
+	}
+}
+
+// TestStreamTakesAFullEntry publishes at once as many events as a log entry can hold.
+func TestStreamTakesAFullEntry(t *testing.T) {
+	tr := New()
+	w, err := tr.Watch("/", true, true, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const ops = 512
+	for i := range ops {
+		if _, err := tr.Apply(&Op{Action: Set, Key: fmt.Sprintf("/k%d", i)}, t0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tr.Publish()
+	for i := range ops {
+		if e, ok := <-w.C; !ok || e.Index() != uint64(i+1) {
+			t.Fatalf("event %d: %v", i+1, ok)
+		}
 	}
 }
