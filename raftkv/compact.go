@@ -5,6 +5,7 @@ package raftkv
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"time"
 
@@ -57,20 +58,32 @@ func (n *Node) compactLoop() {
 			return
 		}
 		switch err := n.snapshot(); {
-		case err == nil, errors.Is(err, raft.ErrNothingNewToSnapshot):
+		case err == nil:
 			n.nextSnapshot()
 		case errors.Is(err, raft.ErrRaftShutdown):
 			return
 		default:
-			n.log.Error("taking a snapshot; the log grows until it succeeds", "err", err)
+			if !errors.Is(err, raft.ErrNothingNewToSnapshot) {
+				n.counts.snapshotFails.Add(1)
+				n.log.Error("taking a snapshot; the log grows until it succeeds", "err", err)
+			}
 			n.logs.wakeAfter(0, math.MaxInt64, math.MaxInt64/2)
 			retry.Reset(snapshotRetry)
 		}
 	}
 }
 
-// snapshot takes a snapshot and cuts the log.
+// snapshot takes a snapshot and cuts the log. The error is
+// raft.ErrNothingNewToSnapshot if nothing was applied since the last one: raft would
+// write the same again, for as long as a node that was started has no leader.
 func (n *Node) snapshot() error {
+	last, err := n.lastSnapshot()
+	if err != nil {
+		return fmt.Errorf("listing snapshots: %w", err)
+	}
+	if n.fsm.Applied() <= last.Index {
+		return raft.ErrNothingNewToSnapshot
+	}
 	rc := n.raft.ReloadableConfig()
 	trailing := n.logs.trailing(n.cfg.SnapshotBytes)
 	rc.TrailingLogs = min(max(trailing, n.cfg.minTrailing()), maxTrailing)
@@ -91,7 +104,14 @@ func (n *Node) nextSnapshot() {
 	if err != nil {
 		n.log.Error("listing snapshots", "err", err)
 	}
+	n.noteSnapshot(last)
 	n.logs.wakeAfter(last.Index, n.cfg.SnapshotCount, max(n.cfg.SnapshotBytes, 2*last.Size))
+}
+
+// noteSnapshot keeps what WriteMetrics tells of the last snapshot.
+func (n *Node) noteSnapshot(s raft.SnapshotMeta) {
+	n.counts.snapshotBytes.Store(s.Size)
+	n.counts.snapshotIndex.Store(s.Index)
 }
 
 // lastSnapshot returns what is known of the last snapshot, nothing if there is none.

@@ -221,3 +221,49 @@ func TestTrailing(t *testing.T) {
 		t.Error("no wake-up after two entries")
 	}
 }
+
+// TestNoSnapshotWhileIdle writes more small entries than trailing ones lie between two
+// marks. A log that nobody writes to must not be due for a snapshot all the time.
+func TestNoSnapshotWhileIdle(t *testing.T) {
+	disk := raft.NewInmemStore()
+	l := newLogStore(disk, time.Minute, func(err error) { t.Error(err) })
+	const limit = 4 << 20
+	index, snapshots := uint64(0), 0
+	l.wakeAfter(0, defaultSnapshotCount, limit)
+	for index < 40*defaultSnapshotCount { // some 18 MiB
+		batch := make([]*raft.Log, 64)
+		for i := range batch {
+			index++
+			batch[i] = &raft.Log{Index: index, Data: make([]byte, 8)}
+		}
+		if err := l.StoreLogs(batch); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-l.grown:
+		default:
+			continue
+		}
+		// As compactLoop and raft do.
+		snapshots++
+		if keep := min(max(l.trailing(limit), 194), maxTrailing); keep < index {
+			first, err := disk.FirstIndex()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := l.DeleteRange(first, index-keep); err != nil {
+				t.Fatal(err)
+			}
+			if min(maxTrailing, index) > keep {
+				t.Errorf("only %d of %d small entries are kept", keep, index)
+			}
+		}
+		l.wakeAfter(index, defaultSnapshotCount, limit)
+		if len(l.grown) > 0 {
+			t.Fatalf("snapshot %d at entry %d: the next one is due at once", snapshots, index)
+		}
+	}
+	if snapshots != 40 {
+		t.Errorf("%d snapshots", snapshots)
+	}
+}

@@ -22,6 +22,10 @@ type Config struct {
 
 	AdvertisePeerAddr string // what others are told to reach the peer port by; default: the address listened on
 
+	// PeerTLS makes the peer port speak TLS, in both directions and with certificates on
+	// both sides, so it needs a file of authorities. Nil means no TLS.
+	PeerTLS *TLS
+
 	MaxValue int // largest value in bytes; default 16 MiB
 
 	// A snapshot is taken, and the log before it cut, when the log has grown since the
@@ -42,6 +46,8 @@ type Config struct {
 	// StallTimeout is how long one write to the log may take before the node counts
 	// as failed; default 10 s.
 	StallTimeout time.Duration
+
+	Cluster ClusterConfig // of a new cluster; zero fields are etcd 0.4's. An existing one keeps its own
 
 	Now func() time.Time // the wall clock; default time.Now
 	Log *slog.Logger     // default: nothing is logged
@@ -64,6 +70,10 @@ const (
 
 	maxKey = 64 << 10 // longest key in bytes
 
+	// maxDepth is the most levels of a key. Each is a key of its own, so that one
+	// operation may make maxDepth * maxKey / 2 bytes of keys, and of a listing.
+	maxDepth = 256
+
 	// maxMaxValue keeps an operation within maxChunks chunks.
 	maxMaxValue = 512 << 20
 )
@@ -77,6 +87,8 @@ func (c Config) withDefaults() (Config, error) {
 		return c, errors.New("missing data directory")
 	case c.PeerAddr == "":
 		return c, errors.New("missing peer address; 127.0.0.1:7001 is the usual one")
+	case c.PeerTLS != nil && c.PeerTLS.files.CA == "":
+		return c, errors.New("TLS on the peer port without a file of authorities to know the other nodes by")
 	case c.MaxValue < 0 || c.MaxValue > maxMaxValue:
 		return c, fmt.Errorf("largest value of %d bytes is not between 1 and %d", c.MaxValue, maxMaxValue)
 	}
@@ -114,6 +126,8 @@ func (c *Config) raftConfig(id string) *raft.Config {
 	r.SnapshotThreshold = 1 << 62
 	r.TrailingLogs = maxTrailing
 	r.NoLegacyTelemetry = true
+	// Raft must not stop by itself: it forgets what is on its way to the state machine.
+	r.ShutdownOnRemove = false
 	r.Logger = newHCLog(c.Log)
 	return r
 }

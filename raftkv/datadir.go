@@ -41,7 +41,7 @@ func (d *dataDir) vote() string      { return filepath.Join(d.path, "vote") }
 // node's id.
 func openDataDir(path string) (_ *dataDir, err error) {
 	d := &dataDir{path: path}
-	if err := os.MkdirAll(path, 0o700); err != nil {
+	if err := makeDir(path); err != nil {
 		return nil, err
 	}
 	if d.lock, err = lockFile(filepath.Join(path, "lock")); err != nil {
@@ -58,10 +58,59 @@ func openDataDir(path string) (_ *dataDir, err error) {
 	if d.id, err = d.readID(); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(d.wal(), 0o700); err != nil {
+	if err := d.makeDirs(); err != nil {
 		return nil, err
 	}
-	return d, syncDir(path)
+	return d, nil
+}
+
+// makeDirs makes the directories for log and snapshots, readable by nobody else even if
+// somebody else made the data directory: the files in them are readable by all. It
+// removes the snapshots that a crash has cut short, which nothing else does.
+func (d *dataDir) makeDirs() error {
+	snapshots := filepath.Join(d.snapshots(), "snapshots")
+	for _, dir := range []string{d.wal(), snapshots} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return err
+		}
+		if err := os.Chmod(dir, 0o700); err != nil {
+			return err
+		}
+	}
+	entries, err := os.ReadDir(snapshots)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !strings.HasSuffix(e.Name(), ".tmp") {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(snapshots, e.Name())); err != nil {
+			return err
+		}
+	}
+	return syncDir(d.path)
+}
+
+// makeDir makes a directory and those above it that are missing, and makes their names
+// durable.
+func makeDir(path string) error {
+	var made []string // the deepest first
+	for dir := filepath.Clean(path); ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+			break
+		}
+		made = append(made, dir)
+	}
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return err
+	}
+	for _, dir := range made {
+		if err := syncDir(filepath.Dir(dir)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // lockFile takes the lock, or says who has it.

@@ -21,6 +21,16 @@
 // acknowledged before the call, by asking the other nodes who leads, not by writing.
 // A lone node needs neither: what Do has acknowledged is in its View.
 //
+// # Members
+//
+// The registry (Members, AddMember, UpdateMember, RemoveMember) says who belongs to the
+// cluster and by which URLs it is reached; raft's configuration says who votes. A node
+// writes its own record when it leads. A member that was added and has not started is
+// known and nothing more: it does not vote, nobody waits for it, and a lone node with any
+// number of them goes on as before. So to add one is never dangerous, other than with
+// etcd, where a second member that is only on paper stops a cluster of one. The only
+// member that has started cannot be removed.
+//
 // # Assumptions
 //
 // Disks: fsync makes data durable or fails. A write that fails, or hangs for longer
@@ -36,7 +46,8 @@
 // of more than a day at once; see clock.
 //
 // Networks: may lose, delay, repeat and reorder; connections to the peer port are taken
-// as those of members. Addresses may change, ids do not.
+// as those of members, unless Config.PeerTLS asks for certificates. Addresses may change,
+// ids do not.
 //
 // # Decisions
 //
@@ -58,6 +69,19 @@
 //     hang; to apply the log again after a restart is what an election does anyway.
 //   - Heartbeats go through raft's main loop; see transport. The price is that a disk
 //     that stalls delays them too, so the election timeout should not be under a second.
+//   - TLS begins below the first byte that tells raft from HTTP, so one certificate check
+//     covers both. It is a matter of the connection's goroutine, never of Accept.
+//   - With certificates on both sides there are no session tickets: a resumed session would
+//     outlive the change of an authority.
 //   - Pipelining is off, and CommitTimeout and the other defaults of raft are kept.
+//   - Removing a member writes one record, removed/ID, that overrules its record member/ID,
+//     since two writes could be torn apart. An id never comes back, so neither do these go.
+//   - What a node was started with wins over what UpdateMember has said about it, the next
+//     time it leads.
+//   - Raft's telemetry goes to a global object of the process, which cannot tell nodes
+//     apart and may be somebody else's. So it is left alone, and WriteMetrics tells the
+//     same facts from where they arise: state machine, log, transport, observers.
+//   - Histograms are our own: those of VictoriaMetrics/metrics have buckets that
+//     Prometheus itself cannot read, and its types are switched on for a whole process.
 //   - Raft's Info messages are Debug here. What people need to know the node says itself.
 package raftkv

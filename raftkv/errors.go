@@ -53,7 +53,8 @@ func proposalError(err error) error {
 	case errors.Is(err, raft.ErrEnqueueTimeout):
 		return notProposed(ErrTimeout)
 	case errors.Is(err, raft.ErrRaftShutdown):
-		return notProposed(ErrClosed)
+		// Raft also says so of entries that are committed and were to be applied next.
+		return fmt.Errorf("%w: raft has stopped before the entry was known to be committed", ErrClosed)
 	case errors.Is(err, raft.ErrLeadershipLost):
 		return fmt.Errorf("%w: leadership was lost before the entry was known to be committed", ErrNoLeader)
 	}

@@ -14,22 +14,32 @@ import (
 // metaClusterID is the metadata key of the cluster's id.
 const metaClusterID = "cluster-id"
 
+// leadRetry is how soon a leader that could not get ready tries again.
+const leadRetry = time.Second
+
 // leadLoop follows this node's leadership. A leader is ready when it has applied an
 // entry of its own term: only then has it all that earlier leaders acknowledged.
 func (n *Node) leadLoop() {
+	retry := time.NewTimer(0)
+	retry.Stop()
+	defer retry.Stop()
 	for {
 		select {
 		case leads := <-n.raft.LeaderCh():
 			n.lead.Store(nil)
+			retry.Stop()
 			if !leads {
 				n.log.Info("leadership lost", "term", n.raft.CurrentTerm())
 				continue
 			}
-			if err := n.beginToLead(); err != nil {
-				n.log.Warn("leadership was not taken up", "err", err)
-			}
+		case <-retry.C:
 		case <-n.closing:
 			return
+		}
+		if err := n.beginToLead(); err != nil {
+			// Raft may go on leading, as after a disk that was slow for a while.
+			n.log.Warn("leadership was not taken up yet", "err", err)
+			retry.Reset(leadRetry)
 		}
 	}
 }
@@ -57,6 +67,12 @@ func (n *Node) beginToLead() error {
 		if _, err := n.propose(n.ctx, fsm.Op{Meta: id}); err != nil {
 			return fmt.Errorf("writing the cluster's id: %w", err)
 		}
+	}
+	if err := n.initClusterConfig(); err != nil {
+		return fmt.Errorf("writing the cluster's configuration: %w", err)
+	}
+	if err := n.register(); err != nil {
+		return fmt.Errorf("writing the node's own record: %w", err)
 	}
 	n.lead.Store(&leadership{term: term, since: since})
 	n.log.Info("leading", "term", term, "index", n.fsm.Applied(), "cluster", n.clusterID(), "took", n.cfg.Now().Sub(since))

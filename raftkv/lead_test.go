@@ -180,7 +180,7 @@ func TestProposalErrors(t *testing.T) {
 		{raft.ErrNotLeader, ErrNoLeader, true},
 		{raft.ErrLeadershipTransferInProgress, ErrNoLeader, true},
 		{raft.ErrEnqueueTimeout, ErrTimeout, true},
-		{raft.ErrRaftShutdown, ErrClosed, true},
+		{raft.ErrRaftShutdown, ErrClosed, false},
 		{raft.ErrLeadershipLost, ErrNoLeader, false},
 		{raft.ErrAbortedByRestore, raft.ErrAbortedByRestore, false},
 	} {

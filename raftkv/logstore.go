@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -30,6 +31,9 @@ type logStore struct {
 	stall time.Duration
 	fail  func(error)
 	grown chan struct{} // capacity one; receives when the log has reached a limit
+
+	writes  Histogram     // StoreLogs that have succeeded
+	written atomic.Uint64 // bytes of their entries
 
 	mu        sync.Mutex
 	failed    error
@@ -66,8 +70,10 @@ func (l *logStore) StoreLog(e *raft.Log) error { return l.StoreLogs([]*raft.Log{
 // Raft calls it from one goroutine.
 func (l *logStore) StoreLogs(es []*raft.Log) error {
 	return l.write("writing to the log", func() error {
+		start := time.Now()
 		err := l.LogStore.StoreLogs(es)
 		if err == nil {
+			l.writes.Observe(time.Since(start))
 			l.measure(es...)
 		}
 		return err
@@ -93,10 +99,18 @@ func (l *logStore) write(what string, f func() error) error {
 	if err != nil {
 		return err
 	}
-	watch := time.AfterFunc(l.stall, func() {
-		l.fail(fmt.Errorf("%s has taken more than %v: the disk has stalled", what, l.stall))
+	// In two steps, so that a process that was stopped for a while (a frozen container)
+	// gets the second half of the time to finish a write after it goes on.
+	var done atomic.Bool
+	watch := time.AfterFunc(l.stall/2, func() {
+		time.AfterFunc(l.stall/2, func() {
+			if !done.Load() {
+				l.fail(fmt.Errorf("%s has taken more than %v: the disk has stalled", what, l.stall))
+			}
+		})
 	})
 	err = f()
+	done.Store(true)
 	watch.Stop()
 	if err == nil {
 		return nil
@@ -143,9 +157,11 @@ func (l *logStore) measureOld(e *raft.Log) {
 func (l *logStore) measure(es ...*raft.Log) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	before := l.total
 	for _, e := range es {
 		l.measureLocked(e)
 	}
+	l.written.Add(uint64(l.total - before))
 	if l.last < l.wakeIndex && l.total < l.wakeTotal {
 		return
 	}
@@ -174,13 +190,28 @@ func (l *logStore) cut(lo, hi uint64) {
 		}
 		return
 	}
-	for len(l.marks) > 0 && l.marks[0].index <= hi {
+	// One mark stays at or before the first entry that is left: the others may lie far
+	// apart, counted in entries, and wakeAfter and trailing need one to count from.
+	for len(l.marks) > 1 && l.marks[1].index <= hi+1 {
 		l.marks = l.marks[1:]
 	}
 }
 
+// entries returns how many entries the log has, 0 if it is closed.
+func (l *logStore) entries() uint64 {
+	first, err := l.FirstIndex()
+	if err != nil || first == 0 {
+		return 0
+	}
+	last, err := l.LastIndex()
+	if err != nil || last < first {
+		return 0
+	}
+	return last - first + 1
+}
+
 // trailing returns how many entries at the end of the log take at most limit bytes, by
-// the marks, so at worst too few.
+// the marks, so at worst too few. It may count some that have been removed.
 func (l *logStore) trailing(limit int64) uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -196,13 +227,14 @@ func (l *logStore) trailing(limit int64) uint64 {
 // many entries or bytes.
 func (l *logStore) wakeAfter(index, entries uint64, bytes int64) {
 	l.mu.Lock()
-	l.wakeIndex, l.wakeTotal = index+entries, bytes
+	base := l.total // if nothing has been measured yet, or all is gone
 	for i := len(l.marks) - 1; i >= 0; i-- {
-		if m := l.marks[i]; m.index <= index+1 {
-			l.wakeTotal += m.total
+		base = l.marks[i].total
+		if l.marks[i].index <= index+1 {
 			break
 		}
 	}
+	l.wakeIndex, l.wakeTotal = index+entries, base+bytes
 	l.mu.Unlock()
 	select {
 	case <-l.grown: // by the old limits

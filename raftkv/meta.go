@@ -13,6 +13,10 @@ import (
 // ErrMetaChanged means that SetMeta found another value than the caller had seen.
 var ErrMetaChanged = fsm.ErrMetaChanged
 
+// minMaxMeta is how long a metadata value may be at least, however small MaxValue is: a
+// node that could not write its own record could not start.
+const minMaxMeta = 1 << 20
+
 // Meta returns the replicated metadata of this node: small facts about the cluster that
 // are no keys of the tree, as users and members. The map is the same one, by its
 // address, until something changes, so that what is made from it can be kept; it must
@@ -23,7 +27,7 @@ func (n *Node) Meta() *map[string][]byte { return n.fsm.AllMeta() }
 // the key is not there. A nil value removes it. If another value is there the error is
 // ErrMetaChanged and nothing has changed; other errors are as those of Do.
 func (n *Node) SetMeta(ctx context.Context, key string, prev, value []byte) error {
-	if len(key) > maxKey || len(value) > n.cfg.MaxValue {
+	if len(key) > maxKey || len(value) > max(n.cfg.MaxValue, minMaxMeta) {
 		return notProposed(fmt.Errorf("metadata %q: %w", key, ErrTooLarge))
 	}
 	m := &fsm.Meta{Key: key, Value: value, Remove: value == nil, IfAbsent: prev == nil, IfIs: prev != nil, Prev: prev}

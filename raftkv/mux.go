@@ -4,7 +4,10 @@
 package raftkv
 
 import (
+	"context"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"sync"
@@ -15,14 +18,14 @@ import (
 
 // The first byte of a connection to the peer port says what it speaks. An upper-case
 // letter is the method of an HTTP request, and is part of it; the others are ours and
-// are taken off.
+// are taken off. With TLS it is the first byte inside TLS.
 const (
 	protoRaft = 0x01 // hashicorp/raft's network transport
 	// 0x02 is kept for forwarding.
 )
 
 const (
-	sniffTimeout = 10 * time.Second // for the first byte to come, and for somebody to take the connection
+	sniffTimeout = 10 * time.Second // for the handshake and the first byte, and again for somebody to take the connection
 	maxSniffing  = 256              // connections that have not said what they are
 	maxRaftConns = 256
 	maxHTTPConns = 1024
@@ -32,6 +35,7 @@ const (
 // connection that says nothing is cut off after a while and holds up nobody.
 type mux struct {
 	ln       net.Listener
+	tls      *TLS // nil: no TLS
 	log      *slog.Logger
 	raft     *muxListener
 	http     *muxListener
@@ -40,17 +44,18 @@ type mux struct {
 
 	mu     sync.Mutex
 	closed bool
-	conns  map[net.Conn]struct{} // all that are open
+	conns  map[*muxConn]struct{} // all that are open
 }
 
-func newMux(ln net.Listener, log *slog.Logger) *mux {
+func newMux(ln net.Listener, t *TLS, log *slog.Logger) *mux {
 	m := &mux{
 		ln:       ln,
+		tls:      t,
 		log:      log,
 		raft:     newMuxListener(ln.Addr(), maxRaftConns),
 		http:     newMuxListener(ln.Addr(), maxHTTPConns),
 		sniffing: make(chan struct{}, maxSniffing),
-		conns:    make(map[net.Conn]struct{}),
+		conns:    make(map[*muxConn]struct{}),
 	}
 	m.wg.Go(m.accept)
 	return m
@@ -81,35 +86,57 @@ func (m *mux) accept() {
 	}
 }
 
-// sniff reads the first byte and hands the connection over, or closes it.
+// sniff finds out what a new connection speaks and hands it over, or closes it.
 func (m *mux) sniff(c net.Conn) {
-	tc := &muxConn{Conn: c, mux: m}
+	tc := &muxConn{Conn: c, raw: c, mux: m}
 	if !m.add(tc) {
 		c.Close()
 		return
 	}
-	var first [1]byte
-	c.SetReadDeadline(time.Now().Add(sniffTimeout))
-	if _, err := c.Read(first[:]); err != nil {
+	first, err := m.begin(tc)
+	if err != nil {
 		tc.Close()
 		return
 	}
-	c.SetReadDeadline(time.Time{})
 	var to *muxListener
 	switch {
-	case first[0] == protoRaft:
+	case first == protoRaft:
 		to = m.raft
-	case 'A' <= first[0] && first[0] <= 'Z':
+	case isHTTP(first):
 		to = m.http
-		tc.first, tc.hasFirst = first[0], true
+		tc.first, tc.hasFirst = first, true
 	}
 	if to == nil || !to.offer(tc) {
-		m.log.Debug("closed a connection to the peer port", "from", c.RemoteAddr(), "first", first[0])
+		m.log.Debug("closed a connection to the peer port", "from", c.RemoteAddr(), "first", first)
 		tc.Close()
 	}
 }
 
-func (m *mux) add(c net.Conn) bool {
+// begin makes the TLS handshake, if there is TLS, and returns the first byte after it.
+func (m *mux) begin(c *muxConn) (byte, error) {
+	c.raw.SetDeadline(time.Now().Add(sniffTimeout))
+	if m.tls != nil {
+		secure := tls.Server(&checkedConn{Conn: c.raw, log: m.log, secure: true}, m.tls.server())
+		if err := secure.Handshake(); err != nil {
+			if !errors.Is(err, errWrongKind) {
+				m.log.Debug("closed a connection to the peer port: no TLS handshake", "from", c.raw.RemoteAddr(), "err", err)
+			}
+			return 0, err
+		}
+		c.Conn = secure
+	}
+	var first [1]byte
+	if _, err := c.Conn.Read(first[:]); err != nil {
+		return 0, err
+	}
+	if m.tls == nil && first[0] == recordHandshake {
+		refuseTLS(c.raw, m.log)
+		return 0, errWrongKind
+	}
+	return first[0], c.raw.SetDeadline(time.Time{})
+}
+
+func (m *mux) add(c *muxConn) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {
@@ -130,7 +157,7 @@ func (m *mux) close() error {
 	m.conns = nil
 	m.mu.Unlock()
 	for c := range conns {
-		c.Close()
+		c.raw.Close() // what TLS would still say could block
 	}
 	m.wg.Wait()
 	return err
@@ -194,7 +221,8 @@ func (l *muxListener) Addr() net.Addr { return l.addr }
 
 // A muxConn is a connection whose first byte may have been read already.
 type muxConn struct {
-	net.Conn
+	net.Conn          // the TLS connection, if there is TLS
+	raw      net.Conn // the one below it
 	mux      *mux
 	listener *muxListener // that has counted it, or nil
 	once     sync.Once
@@ -225,17 +253,44 @@ func (c *muxConn) Close() error {
 }
 
 // A raftStream is the peer port as raft's network transport sees it.
-type raftStream struct{ *muxListener }
+type raftStream struct {
+	*muxListener
+	tls *TLS // nil: no TLS
+}
 
 // Dial connects to the peer port of another node.
 func (s raftStream) Dial(addr raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
+	deadline := time.Now().Add(timeout)
 	c, err := net.DialTimeout("tcp", string(addr), timeout)
 	if err != nil {
 		return nil, err
 	}
-	c.SetWriteDeadline(time.Now().Add(timeout))
+	c.SetDeadline(deadline)
+	if s.tls != nil {
+		secure, err := s.handshake(c, string(addr), deadline)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("TLS with %s: %w", addr, err), c.Close())
+		}
+		c = secure
+	}
 	if _, err := c.Write([]byte{protoRaft}); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
-	return c, c.SetWriteDeadline(time.Time{})
+	return c, c.SetDeadline(time.Time{})
+}
+
+// handshake shows this node's certificate to the node at addr and checks that one's.
+func (s raftStream) handshake(c net.Conn, addr string, deadline time.Time) (net.Conn, error) {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	config, err := s.tls.client(host)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithDeadline(context.Background(), deadline)
+	defer cancel()
+	secure := tls.Client(c, config)
+	return secure, secure.HandshakeContext(ctx)
 }

@@ -60,7 +60,7 @@ func TestPeerPort(t *testing.T) {
 	}
 	// Raft's requests get through to raft.
 	peer := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		Stream: raftStream{newMuxListener(c.LocalAddr(), 1)}, MaxPool: 1, Timeout: n.cfg.Timeout,
+		Stream: raftStream{newMuxListener(c.LocalAddr(), 1), nil}, MaxPool: 1, Timeout: n.cfg.Timeout,
 		Logger: newHCLog(n.log),
 	})
 	defer peer.Close()
@@ -80,7 +80,7 @@ func TestPeerPort(t *testing.T) {
 
 func TestMuxLimits(t *testing.T) {
 	l := newMuxListener(nil, 1)
-	m := &mux{conns: map[net.Conn]struct{}{}}
+	m := &mux{conns: map[*muxConn]struct{}{}}
 	a, b := net.Pipe()
 	defer b.Close()
 	first := &muxConn{Conn: a, mux: m}
@@ -109,7 +109,7 @@ func TestHeartbeatsTakeTheMainLoop(t *testing.T) {
 	n := open(t, testConfig(t))
 	n.transport.SetHeartbeatHandler(func(raft.RPC) { t.Error("a heartbeat went past raft's main loop") })
 	peer := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		Stream: raftStream{newMuxListener(&net.TCPAddr{}, 1)}, MaxPool: 1, Timeout: n.cfg.Timeout, Logger: newHCLog(n.log),
+		Stream: raftStream{newMuxListener(&net.TCPAddr{}, 1), nil}, MaxPool: 1, Timeout: n.cfg.Timeout, Logger: newHCLog(n.log),
 	})
 	defer peer.Close()
 	defer peer.CloseStreams()
@@ -149,5 +149,27 @@ func TestHCLog(t *testing.T) {
 	quiet := newHCLog(slog.New(slog.DiscardHandler))
 	if quiet.IsError() || quiet.log.Enabled(context.Background(), slog.LevelError) {
 		t.Error("a logger that discards says it is on")
+	}
+}
+
+func TestPeerPortWithoutTLS(t *testing.T) {
+	n := open(t, testConfig(t))
+	wantClosed(t, n.Status().PeerAddr)
+	f := newAuthority(t).issue(t, t.TempDir(), "peer")
+	if _, err := (raftStream{nil, openTLS(t, f)}).Dial(raft.ServerAddress(n.Status().PeerAddr), n.cfg.Timeout); err == nil {
+		t.Error("TLS with a plain port")
+	}
+}
+
+func TestPeerTLSNeedsAuthorities(t *testing.T) {
+	f := newAuthority(t).issue(t, t.TempDir(), "node")
+	f.CA = ""
+	cfg := testConfig(t)
+	cfg.PeerTLS = openTLS(t, f)
+	if _, err := Open(context.Background(), cfg); err == nil || !strings.Contains(err.Error(), "authorities") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := cfg.PeerTLS.client("x"); err == nil {
+		t.Error("a client that trusts everybody")
 	}
 }

@@ -45,7 +45,9 @@ type Node struct {
 	queue    queue
 	requests sync.Pool // of *request
 	readers  readers
+	registry registry
 
+	counts    counts
 	lead      atomic.Pointer[leadership] // nil unless this node leads and is ready
 	ready     chan struct{}              // closed when it has led for the first time
 	readyOnce sync.Once
@@ -106,12 +108,12 @@ func (n *Node) open(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("listening on the peer port: %w", err)
 	}
-	n.mux = newMux(ln, n.log)
+	n.mux = newMux(ln, n.cfg.PeerTLS, n.log)
 	addr := n.cfg.AdvertisePeerAddr
 	if addr == "" {
 		addr = ln.Addr().String()
 	}
-	n.transport = newTransport(raftStream{n.mux.raft}, addr, newHCLog(n.log))
+	n.transport = newTransport(raftStream{n.mux.raft, n.cfg.PeerTLS}, addr, newHCLog(n.log))
 	if err := n.startRaft(); err != nil {
 		return err
 	}
@@ -172,9 +174,10 @@ func (n *Node) startRaft() (err error) {
 	if err := n.bootstrap(conf, cache); err != nil {
 		return fmt.Errorf("making a new cluster: %w", err)
 	}
-	if n.raft, err = raft.NewRaft(conf, n.fsm, cache, n.stable, n.snapshots, n.transport); err != nil {
+	if n.raft, err = raft.NewRaft(conf, meteredFSM{n.fsm, &n.counts}, cache, n.stable, n.snapshots, n.transport); err != nil {
 		return fmt.Errorf("starting raft: %w", err)
 	}
+	n.raft.RegisterObserver(n.counts.observer())
 	n.running.Store(true)
 	return nil
 }
@@ -189,11 +192,12 @@ func (n *Node) bootstrap(conf *raft.Config, logs raft.LogStore) error {
 		return err
 	}
 	n.logs.measureAfter(snapshot.Index)
+	n.noteSnapshot(snapshot)
 	if last > 0 || snapshot.Index > 0 {
 		return nil
 	}
-	if n.stable.voted() {
-		return errors.New("log and snapshots are missing, though this node has voted; put them back, or start with an empty data directory")
+	if n.stable.used() {
+		return errors.New("log and snapshots are missing, though this node has been part of a cluster; put them back, or start with an empty data directory")
 	}
 	// A crash in the middle of this leaves a term and no log. Nobody else can have
 	// heard of it, so it does not count.

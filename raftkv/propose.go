@@ -6,6 +6,7 @@ package raftkv
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -48,6 +49,9 @@ func (n *Node) Do(ctx context.Context, op *tree.Op) (*tree.Event, error) {
 	if len(op.Key) > maxKey {
 		return nil, notProposed(fmt.Errorf("key: %w; the limit is %d bytes", ErrTooLarge, maxKey))
 	}
+	if strings.Count(op.Key, "/") > maxDepth {
+		return nil, notProposed(fmt.Errorf("key: %w; the limit is %d levels", ErrTooLarge, maxDepth))
+	}
 	res, err := n.propose(ctx, fsm.Op{Tree: op})
 	if err != nil {
 		return nil, err
@@ -57,6 +61,13 @@ func (n *Node) Do(ctx context.Context, op *tree.Op) (*tree.Event, error) {
 
 // propose brings an operation into the log and waits for its result.
 func (n *Node) propose(ctx context.Context, op fsm.Op) (fsm.Result, error) {
+	n.counts.proposals.Add(1)
+	res, err := n.request(ctx, op)
+	n.counts.ended(err)
+	return res, err
+}
+
+func (n *Node) request(ctx context.Context, op fsm.Op) (fsm.Result, error) {
 	r := n.requests.Get().(*request)
 	r.op, r.size = op, 0
 	if op != (fsm.Op{}) {
@@ -232,6 +243,8 @@ func (n *Node) refuseRest() {
 
 // apply writes one entry of count operations to the log and waits for the results.
 func (n *Node) apply(entry []byte, count int) ([]fsm.Result, error) {
+	start := time.Now()
+	n.counts.entries.Add(1)
 	var f raft.ApplyFuture
 	chunked := len(entry) > raftchunking.ChunkSize
 	if chunked {
@@ -255,6 +268,7 @@ func (n *Node) apply(entry []byte, count int) ([]fsm.Result, error) {
 	switch response := response.(type) {
 	case []fsm.Result:
 		if len(response) == count {
+			n.counts.commit.Observe(time.Since(start))
 			return response, nil
 		}
 	case error:

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"confd/raftkv/tree"
 )
@@ -63,7 +64,13 @@ func (n *Node) readLoop() {
 		if len(round) == 0 {
 			continue
 		}
+		start := time.Now()
 		err := n.confirm()
+		if err != nil {
+			n.counts.confirmFails.Add(1)
+		} else {
+			n.counts.confirm.Observe(time.Since(start))
+		}
 		for _, c := range round {
 			c <- err
 		}

@@ -116,14 +116,15 @@ func (s *stableStore) GetUint64(key []byte) (uint64, error) {
 	return 0, fmt.Errorf("reading %q: not a term", key)
 }
 
-// voted reports whether a vote has been saved.
-func (s *stableStore) voted() bool {
+// used reports whether the node has voted, or has seen a term after the first, which is
+// that of a cluster being made.
+func (s *stableStore) used() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.voteTerm != 0
+	return s.voteTerm != 0 || s.term > 1
 }
 
-// forgetTerm makes a store that has seen no vote as new.
+// forgetTerm makes a store that was not used as new.
 func (s *stableStore) forgetTerm() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

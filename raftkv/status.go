@@ -6,8 +6,6 @@ package raftkv
 import (
 	"strings"
 	"time"
-
-	"github.com/hashicorp/raft"
 )
 
 // A Status is what a node knows about itself and its cluster at one moment.
@@ -51,8 +49,10 @@ func (n *Node) Status() Status {
 		AppendsReceived: n.transport.received.Load(),
 		AppendsSent:     n.transport.sent.Load(),
 	}
-	if leader == raft.ServerID(n.dir.id) {
-		s.LeaderName = n.cfg.Name
+	for _, m := range n.Members() {
+		if m.ID == s.LeaderID {
+			s.LeaderName = m.Name
+		}
 	}
 	if l := n.lead.Load(); l != nil {
 		s.LeaderSince = l.since

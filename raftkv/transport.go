@@ -29,6 +29,8 @@ type transport struct {
 	rpcs chan raft.RPC
 
 	sent, received atomic.Uint64 // AppendEntries requests
+	appends        Histogram     // those sent that were answered
+	failures       atomic.Uint64 // those that were not
 
 	once sync.Once
 	done chan struct{}
@@ -104,10 +106,17 @@ func (t *transport) LocalAddr() raft.ServerAddress { return t.addr }
 // SetHeartbeatHandler does nothing; see the type's comment.
 func (t *transport) SetHeartbeatHandler(func(raft.RPC)) {}
 
-// AppendEntries sends the request, and counts it.
+// AppendEntries sends the request, and measures it.
 func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
 	t.sent.Add(1)
-	return t.NetworkTransport.AppendEntries(id, target, args, resp)
+	start := time.Now()
+	err := t.NetworkTransport.AppendEntries(id, target, args, resp)
+	if err != nil {
+		t.failures.Add(1)
+		return err
+	}
+	t.appends.Observe(time.Since(start))
+	return nil
 }
 
 // Close ends the transport and waits for its goroutines. It may be called more than once.
