@@ -4,7 +4,6 @@
 package v2http
 
 import (
-	"context"
 	"io"
 	"net/http"
 	"strconv"
@@ -30,26 +29,59 @@ const (
 
 // ServeHTTP answers one request. It returns when the answer is written; for a watch,
 // when it has ended or the client has gone.
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.serveHTTP(w, r, false) }
+
+// serveHTTP is ServeHTTP for one of the two ports.
+func (h *Handler) serveHTTP(w http.ResponseWriter, r *http.Request, peer bool) {
+	if h.pprof && !peer && under(r.URL.Path, pprofPath) {
+		servePprof(w, r)
+		return
+	}
+	// An open watch holds on to as little as possible: not to the exchange, which may
+	// have large buffers.
+	if watcher, stream := h.answer(w, r, peer); watcher != nil {
+		h.sendEvents(w, r, watcher, stream)
+	}
+}
+
+// answer answers a request. For a watch it sets the headers and returns its watcher.
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, peer bool) (watcher *tree.Watcher, stream bool) {
 	x := h.exchanges.Get().(*exchange)
 	defer func() {
 		x.reset()
 		h.exchanges.Put(x)
 	}()
-	x.req = request{method: r.Method, path: r.URL.Path, query: r.URL.RawQuery}
+	x.req = request{method: r.Method, path: r.URL.Path, query: r.URL.RawQuery, host: r.Host, tls: r.TLS != nil, peer: peer, credentials: credentialsOf(r)}
 	if ct := r.Header["Content-Type"]; len(ct) > 0 {
 		x.req.contentType = ct[0]
 	}
 	if limit := h.bodyLimit(&x.req); limit > 0 && r.Body != http.NoBody {
 		x.readBody(w, r, limit)
 	}
+	began := time.Now()
 	h.serve(r.Context(), &x.req, &x.resp)
+	h.meters.observe(&x.req, &x.resp, time.Since(began))
 	writeHeader(w.Header(), &x.resp)
-	if x.resp.watcher != nil {
-		h.sendEvents(r.Context(), w, x)
-		return
+	if h.cors != nil && !peer {
+		h.cors.writeHeader(w.Header(), r.Header)
 	}
-	sendBody(w, r, &x.resp)
+	if x.resp.watcher == nil {
+		sendBody(w, r, &x.resp)
+	}
+	return x.resp.watcher, x.resp.stream
+}
+
+// credentialsOf returns the credentials of r.
+func credentialsOf(r *http.Request) credentials {
+	c := credentials{from: r.RemoteAddr}
+	if a := r.Header["Authorization"]; len(a) > 0 {
+		c.authorization = a[0]
+	}
+	// The certificate itself, not those that signed it.
+	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
+		c.certified = r.TLS.VerifiedChains[0][0].Subject.CommonName
+	}
+	return c
 }
 
 // readBody reads r's body into the request, if it has at most limit bytes.
@@ -170,40 +202,50 @@ func sendBody(w http.ResponseWriter, r *http.Request, resp *response) {
 }
 
 // sendEvents sends the headers at once and then the events of the watcher, until it
-// ends, the client has gone or does not read, or watches are to end.
-func (h *Handler) sendEvents(ctx context.Context, w http.ResponseWriter, x *exchange) {
-	watcher := x.resp.watcher
-	defer watcher.Close()
+// ends, the client has gone or does not read, or watches are to end. It returns at once
+// if the connection can be taken over.
+func (h *Handler) sendEvents(w http.ResponseWriter, r *http.Request, watcher *tree.Watcher, stream bool) {
 	rc := http.NewResponseController(w)
-	w.WriteHeader(x.resp.status)
+	w.WriteHeader(http.StatusOK)
 	if rc.Flush() != nil {
+		watcher.Close()
 		return
 	}
+	if h.takeOver(w, r, watcher, stream) {
+		return
+	}
+	defer watcher.Close()
 	for {
 		select {
-		case <-ctx.Done():
+		case <-r.Context().Done():
 			return
 		case <-h.ended:
 			return
 		case e, ok := <-watcher.C:
-			if !ok {
+			if !ok || !h.sendEvent(w, rc, e, len(watcher.C) == 0) || !stream {
 				return
-			}
-			x.resp.body = append(tree.AppendEvent(x.resp.body[:0], e), '\n')
-			_ = rc.SetWriteDeadline(time.Now().Add(stallTime))
-			if _, err := w.Write(x.resp.body); err != nil {
-				return
-			}
-			if len(watcher.C) == 0 && rc.Flush() != nil {
-				return
-			}
-			_ = rc.SetWriteDeadline(time.Time{})
-			if !x.resp.stream {
-				return
-			}
-			if cap(x.resp.body) > maxKept {
-				x.resp.body = nil
 			}
 		}
 	}
+}
+
+// sendEvent sends one event, at once if it is the last for now. It reports whether the
+// client has taken it.
+func (h *Handler) sendEvent(w http.ResponseWriter, rc *http.ResponseController, e *tree.Event, last bool) bool {
+	x := h.exchanges.Get().(*exchange)
+	defer func() {
+		x.reset()
+		h.exchanges.Put(x)
+	}()
+	x.resp.body = append(tree.AppendEvent(x.resp.body[:0], e), '\n')
+	_ = rc.SetWriteDeadline(time.Now().Add(stallTime))
+	if _, err := w.Write(x.resp.body); err != nil {
+		return false
+	}
+	if last && rc.Flush() != nil {
+		return false
+	}
+	_ = rc.SetWriteDeadline(time.Time{})
+	h.meters.events.Add(1)
+	return true
 }

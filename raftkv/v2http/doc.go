@@ -3,7 +3,8 @@
 
 // Package v2http serves the etcd v2 HTTP API over a node: the keys under /v2/keys with
 // long polls and streams, and the paths about the node itself (/version, /health,
-// /v2/stats, /v2/machines, /v2/members, /v2/leader, /v2/peers, /debug/vars).
+// /v2/stats, /v2/machines, /v2/members, /v2/leader, /v2/peers, /metrics, /debug/vars). Peer serves
+// what is asked of the peer port.
 //
 //	h := v2http.New(node, v2http.Options{Log: log})
 //	srv := v2http.Server(h, log)
@@ -19,6 +20,35 @@
 //	core     serve → route → parseKey (validate, in etcd's order) → get, write or watch
 //	adapter  write status, headers and body; or headers first, then a watcher's events
 //
+// # The peer port
+//
+// Peer serves the admin API of etcd 0.4 (/v2/admin/config, /v2/admin/machines), and
+// /version, /name and /members as a member of etcd has them. PUT of the configuration
+// takes the JSON as its body, whatever the content type, or as the field value of a form.
+// JSON that is broken is status 500 with the parser's text, which is what 0.4.9 says;
+// a machine that is not there is 404 with a message, where 0.4.9 says 200 and null.
+// While authentication is on, changes need the role root: 0.4 had none, but the port must
+// not be a way around it.
+//
+// # Discovery
+//
+// Members of etcd 0.4, 2.x and 3.x that are started with -discovery use the plain key API
+// below /v2/keys/_etcd/registry/TOKEN. GET, POST or PUT of /discovery/new?size=N (or
+// /new, as the public service had it) makes a token for N members, 3 by default, and
+// answers its URL as text. That is a write of a key, and needs the right to write it. Its
+// host is the one that the client asked; behind a proxy that replaces the header Host,
+// only the token in it is of use. Tokens stay until somebody deletes them.
+//
+// # Authentication
+//
+// /v2/auth/enable, /users and /roles manage who may do what; the rules are package auth's.
+// A key request is checked after its parameters and before anything is done, with the clean
+// key; a watch is a read. Who sends no Authorization header is the user that a verified
+// client certificate names, if there is one of that name, else a guest. What changes
+// users, roles or members needs the role root. Before users and roles are changed this
+// node waits until it has seen all changes; permissions of a request are those that this
+// node knows, which on a member that is cut off may be old.
+//
 // # Errors
 //
 // A refusal is a JSON object with errorCode, message, cause and index. What the node
@@ -31,6 +61,7 @@
 // A value (or prevValue) above Options.MaxValue is refused with status 413 and error
 // 210, and nothing is stored. A form body may be three times as long as the largest
 // value, which is what percent-encoding can make of it, plus 64 KiB for the rest.
+// Bodies of the other paths may have 64 KiB.
 // A ttl above 2^32 seconds (136 years) is error 202: etcd lets it overflow.
 // The request line and the headers have 1 MB together, in Server.
 //
@@ -42,6 +73,11 @@
 // noValueOnSuccess and 20-digit in-order keys, and a "3." at which none of them leaves the v2 API
 // by itself.
 //
+// An open watch over HTTP/1.1 takes its connection from net/http and gives it back for the
+// next request; see watchConn. That is a quarter of the memory. A connection given back
+// has 10 s for its next request, and one over TLS is closed if its client has sent that
+// before the end of the watch. Other watches (HTTP/1.0) stay where they are.
+//
 // A get is answered from one View: X-Etcd-Index is that view's index, so a client can
 // list and then watch from X-Etcd-Index + 1 without a gap.
 //
@@ -50,6 +86,12 @@
 //
 // The status of a body that is too large is 413, not etcd's 400, since the same body
 // will never be accepted; the JSON is etcd's error 210, so every client can print it.
+//
+// To remove the only member that has started is 409 with the reason, not etcd's 500
+// without one. /v2/peers lists members that have started, the leader first.
+//
+// No origin is allowed to scripts of browsers unless Options.CORS says so, as in etcd 0.4
+// and 2.x; the default of 3.4 was all of them. The peer port has no CORS.
 //
 // A client that does not read is cut off after 30 s without progress, and a watcher
 // after 100 events that nobody fetched; a client that sends its body slower than in

@@ -4,16 +4,21 @@
 package v2http
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"confd/raftkv"
+	"confd/raftkv/auth"
 	"confd/raftkv/tree"
 )
 
@@ -21,18 +26,23 @@ import (
 type fakeNode struct {
 	mu    sync.Mutex
 	tree  *tree.Tree
+	meta  atomic.Pointer[map[string][]byte]
 	now   func() time.Time
 	state raftkv.Status
 	fail  error      // what Do and Linearizable return instead, if not nil
 	hang  bool       // Do and Linearizable wait for their context to end
 	lag   *tree.View // what View returns, if not nil
+
+	members []raftkv.Member // nil: this node alone
+	config  raftkv.ClusterConfig
+	changes []string // what was asked of the registry
 }
 
 // start is when the fake clock stands still.
 var start = time.Date(2026, 1, 2, 3, 4, 5, 600000000, time.UTC)
 
 func newFakeNode() *fakeNode {
-	return &fakeNode{
+	n := &fakeNode{
 		tree: tree.New(),
 		now:  func() time.Time { return start },
 		state: raftkv.Status{
@@ -44,6 +54,8 @@ func newFakeNode() *fakeNode {
 			PeerAddr: "127.0.0.1:7001", ClientURL: "http://127.0.0.1:4001",
 		},
 	}
+	n.meta.Store(&map[string][]byte{})
+	return n
 }
 
 func (n *fakeNode) Do(ctx context.Context, op *tree.Op) (*tree.Event, error) {
@@ -85,12 +97,71 @@ func (n *fakeNode) View() *tree.View {
 	return n.tree.View()
 }
 
+func (n *fakeNode) Meta() *map[string][]byte { return n.meta.Load() }
+
+func (n *fakeNode) SetMeta(_ context.Context, key string, prev, value []byte) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.fail != nil {
+		return n.fail
+	}
+	old, found := (*n.meta.Load())[key]
+	if found != (prev != nil) || !bytes.Equal(old, prev) {
+		return raftkv.ErrMetaChanged
+	}
+	m := maps.Clone(*n.meta.Load())
+	if m[key] = value; value == nil {
+		delete(m, key)
+	}
+	n.meta.Store(&m)
+	return nil
+}
+
 func (n *fakeNode) Tree() *tree.Tree      { return n.tree }
 func (n *fakeNode) ClusterID() string     { return n.state.ClusterID }
 func (n *fakeNode) RaftIndex() uint64     { return n.state.RaftIndex }
 func (n *fakeNode) RaftTerm() uint64      { return n.state.Term }
 func (n *fakeNode) Now() int64            { return n.now().UnixNano() }
 func (n *fakeNode) Status() raftkv.Status { return n.state }
+
+func (n *fakeNode) WriteMetrics(p *raftkv.MetricsPage) {
+	p.Gauge("confd_fake", "What a node writes.", 1)
+}
+
+func (n *fakeNode) Members() []raftkv.Member {
+	if n.members != nil {
+		return n.members
+	}
+	return []raftkv.Member{{
+		ID: n.state.ID, Name: n.state.Name,
+		PeerURLs: []string{"http://" + n.state.PeerAddr}, ClientURLs: []string{n.state.ClientURL},
+	}}
+}
+
+func (n *fakeNode) AddMember(_ context.Context, urls []string) (raftkv.Member, error) {
+	n.changes = append(n.changes, fmt.Sprint("add ", urls))
+	return raftkv.Member{ID: "abc", PeerURLs: urls}, n.fail
+}
+
+func (n *fakeNode) UpdateMember(_ context.Context, id string, urls []string) error {
+	n.changes = append(n.changes, fmt.Sprint("update ", id, " ", urls))
+	return n.fail
+}
+
+func (n *fakeNode) RemoveMember(_ context.Context, id string) error {
+	n.changes = append(n.changes, "remove "+id)
+	return n.fail
+}
+
+func (n *fakeNode) ClusterConfig() raftkv.ClusterConfig { return n.config }
+
+func (n *fakeNode) SetClusterConfig(_ context.Context, change func(*raftkv.ClusterConfig)) (raftkv.ClusterConfig, error) {
+	if n.fail != nil {
+		return raftkv.ClusterConfig{}, n.fail
+	}
+	change(&n.config)
+	return n.config, nil
+}
 
 // do sends a request to h without a connection. A body makes it a form.
 func do(t testing.TB, h http.Handler, method, target, body string) *http.Response {
@@ -119,5 +190,7 @@ func bodyOf(t testing.TB, resp *http.Response) string {
 func newTestHandler(opts Options) (*Handler, *fakeNode) {
 	n := newFakeNode()
 	opts.Now = func() time.Time { return n.now() }
-	return New(n, opts), n
+	h := New(n, opts)
+	h.auth = auth.New(auth.Config{Store: n, Changed: raftkv.ErrMetaChanged, Cost: 4})
+	return h, n
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"confd/raftkv"
+	"confd/raftkv/auth"
 	"confd/raftkv/tree"
 )
 
@@ -37,6 +38,24 @@ type Node interface {
 	// ClusterID returns the cluster's id in hex, empty before its first leader.
 	ClusterID() string
 
+	// Members returns the members that the node knows, sorted by id; the slice is shared.
+	Members() []raftkv.Member
+
+	// AddMember, UpdateMember and RemoveMember change the members. The refusals are
+	// raftkv's ErrMemberNotFound, ErrMemberRemoved, ErrPeerURLExists and ErrLastMember.
+	AddMember(ctx context.Context, peerURLs []string) (raftkv.Member, error)
+	UpdateMember(ctx context.Context, id string, peerURLs []string) error
+	RemoveMember(ctx context.Context, id string) error
+
+	// ClusterConfig and SetClusterConfig read and change what all members agree on.
+	ClusterConfig() raftkv.ClusterConfig
+	SetClusterConfig(ctx context.Context, change func(*raftkv.ClusterConfig)) (raftkv.ClusterConfig, error)
+
+	// Meta and SetMeta read and change the replicated metadata, where users and roles
+	// are; the error of a value that is not prev any more is raftkv.ErrMetaChanged.
+	Meta() *map[string][]byte
+	SetMeta(ctx context.Context, key string, prev, value []byte) error
+
 	// RaftIndex and RaftTerm return the index of the last log entry applied and the
 	// term: what Status says, but cheaply.
 	RaftIndex() uint64
@@ -45,6 +64,9 @@ type Node interface {
 	// Now returns the time of the store, Unix time in nanoseconds: what remaining times
 	// to live are counted from.
 	Now() int64
+
+	// WriteMetrics adds to page what the node counts and measures.
+	WriteMetrics(page *raftkv.MetricsPage)
 }
 
 var _ Node = (*raftkv.Node)(nil)
@@ -54,6 +76,11 @@ type Options struct {
 	MaxValue int              // largest value in bytes; 0 is 16 MiB
 	Now      func() time.Time // clock for the uptime in /v2/stats/self; nil is time.Now
 	Log      *slog.Logger     // failures of the node; nil discards them
+	Pprof    bool             // serve the profiles of the Go runtime under /debug/pprof
+
+	// CORS holds the origins whose pages may use the API from a browser, or "*" for all
+	// of them; none by default, as in etcd 0.4 and 2.x. (3.4's default is "*".)
+	CORS []string
 }
 
 const (
@@ -67,8 +94,13 @@ type Handler struct {
 	maxValue int
 	now      func() time.Time
 	log      *slog.Logger
+	auth     *auth.Auth
+	cors     *cors // nil if no origin is allowed
+	pprof    bool
 
 	exchanges sync.Pool // of *exchange
+	meters    meters
+	watches   watches
 
 	endOnce sync.Once
 	ended   chan struct{} // closed by EndWatches
@@ -81,6 +113,9 @@ func New(node Node, opts Options) *Handler {
 		maxValue: opts.MaxValue,
 		now:      opts.Now,
 		log:      opts.Log,
+		auth:     auth.New(auth.Config{Store: node, Changed: raftkv.ErrMetaChanged}),
+		cors:     newCORS(opts.CORS),
+		pprof:    opts.Pprof,
 		ended:    make(chan struct{}),
 	}
 	if h.maxValue == 0 {
@@ -98,7 +133,9 @@ func New(node Node, opts Options) *Handler {
 
 // EndWatches ends all watches, and every later one at once: their clients see the body
 // end, which for a watch means "ask again". Other requests go on. It may be called more
-// than once. A server made by Server calls it on Shutdown.
+// than once. A server made by Server calls it on Shutdown, but does not wait for it:
+// EndWatches returns when the ends have been sent, or after a second.
 func (h *Handler) EndWatches() {
 	h.endOnce.Do(func() { close(h.ended) })
+	h.watches.end()
 }

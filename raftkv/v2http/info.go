@@ -6,10 +6,7 @@ package v2http
 import (
 	"context"
 	"encoding/json"
-	"strings"
 	"time"
-
-	"confd/raftkv/tree"
 )
 
 // What /version says: the version of etcd whose v2 API this is.
@@ -59,84 +56,6 @@ func (h *Handler) serveHealth(ctx context.Context, _ *request, resp *response) {
 		return
 	}
 	resp.plain(`{"health":"true"}`)
-}
-
-// serveMachines lists the client URLs.
-func (h *Handler) serveMachines(_ context.Context, _ *request, resp *response) {
-	var urls []string
-	for _, m := range h.members() {
-		urls = append(urls, m.ClientURLs...)
-	}
-	resp.plain(strings.Join(urls, ", "))
-}
-
-// servePeers lists the peer URLs.
-func (h *Handler) servePeers(_ context.Context, _ *request, resp *response) {
-	var urls []string
-	for _, m := range h.members() {
-		urls = append(urls, m.PeerURLs...)
-	}
-	resp.plain(strings.Join(urls, ", "))
-}
-
-// serveLeader tells the leader's peer URL.
-func (h *Handler) serveLeader(_ context.Context, _ *request, resp *response) {
-	if m, ok := h.leader(); ok {
-		resp.plain(strings.Join(m.PeerURLs, ", "))
-		return
-	}
-	h.refused(resp, &tree.Error{Code: tree.CodeLeaderElect, Index: h.node.View().Index()})
-}
-
-// A member is a node of the cluster as /v2/members shows it.
-type member struct {
-	ID         string   `json:"id"`
-	Name       string   `json:"name"`
-	PeerURLs   []string `json:"peerURLs"`
-	ClientURLs []string `json:"clientURLs"`
-}
-
-// members returns the members that this node knows, sorted by id.
-func (h *Handler) members() []member {
-	st := h.node.Status()
-	return []member{{
-		ID:         st.ID,
-		Name:       st.Name,
-		PeerURLs:   []string{"http://" + st.PeerAddr},
-		ClientURLs: []string{st.ClientURL},
-	}}
-}
-
-// leader returns the member that leads, if this node knows it.
-func (h *Handler) leader() (member, bool) {
-	id := h.node.Status().LeaderID
-	for _, m := range h.members() {
-		if m.ID == id {
-			return m, true
-		}
-	}
-	return member{}, false
-}
-
-func (h *Handler) serveMembers(_ context.Context, r *request, resp *response) {
-	resp.clusterID = h.node.ClusterID()
-	switch strings.TrimPrefix(strings.TrimPrefix(r.path, membersPath), "/") {
-	case "":
-		resp.answer(struct {
-			Members []member `json:"members"`
-		}{h.members()})
-		resp.body = append(resp.body, '\n')
-	case "leader":
-		m, ok := h.leader()
-		if !ok {
-			resp.message(503, "During election")
-			return
-		}
-		resp.answer(m)
-		resp.body = append(resp.body, '\n')
-	default:
-		resp.message(404, "Not found")
-	}
 }
 
 // since returns the time from t to the handler's now, 0 for a zero t.

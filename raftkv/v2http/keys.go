@@ -26,6 +26,9 @@ func (h *Handler) serveKeys(ctx context.Context, r *request, resp *response) {
 		h.valueTooLarge(resp)
 		return
 	}
+	if !h.mayAccess(ctx, r, &k, resp) {
+		return
+	}
 	h.runKey(ctx, &k, resp)
 }
 

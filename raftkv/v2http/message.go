@@ -13,6 +13,11 @@ type request struct {
 	path        string // percent-decoded once
 	query       string // raw, as sent
 	contentType string
+	host        string // the header Host
+	tls         bool   // it came over TLS
+	peer        bool   // it came in at the peer port
+
+	credentials credentials
 
 	// The body is there only if bodyLimit asked for it.
 	body         string
@@ -73,7 +78,7 @@ func (resp *response) message(status int, text string) {
 type exchange struct {
 	req  request
 	resp response
-	read []byte // for reading a body
+	read []byte // for reading a body, and for an event
 }
 
 // maxKept is the largest buffer that is kept for the next request.

@@ -27,13 +27,15 @@ type side struct {
 	addr string
 	base uint64 // index of the write with which the comparison began
 	last uint64 // index that came last with an answer
+
+	authorization string // header of every request, if not empty
 }
 
 // startSides starts etcd and our handler over a fake node that calls itself the same.
 func startSides(t *testing.T) (theirs, ours *side, node *fakeNode) {
 	t.Helper()
 	client, peer := freeAddr(t), freeAddr(t)
-	startEtcd(t, client, peer)
+	startEtcd(t, "one", client, peer, "one=http://"+peer)()
 	h, node := newTestHandler(Options{})
 	node.now = time.Now
 	node.state.ClientURL = "http://" + client
@@ -58,17 +60,17 @@ func startSides(t *testing.T) (theirs, ours *side, node *fakeNode) {
 	return theirs, ours, node
 }
 
-// startEtcd runs Debian's etcd until the test ends.
-func startEtcd(t *testing.T, client, peer string) {
+// startEtcd runs Debian's etcd until the test ends. What it returns waits until it serves.
+func startEtcd(t *testing.T, name, client, peer, cluster string, more ...string) (wait func()) {
 	t.Helper()
 	path, err := exec.LookPath("etcd")
 	if err != nil {
 		t.Fatalf("%v; apt-get install etcd-server", err)
 	}
-	cmd := exec.Command(path, "--enable-v2", "--name", "one", "--data-dir", t.TempDir(),
+	cmd := exec.Command(path, append(more, "--enable-v2", "--name", name, "--data-dir", t.TempDir(),
 		"--listen-client-urls", "http://"+client, "--advertise-client-urls", "http://"+client,
 		"--listen-peer-urls", "http://"+peer, "--initial-advertise-peer-urls", "http://"+peer,
-		"--initial-cluster", "one=http://"+peer)
+		"--initial-cluster", cluster)...)
 	out, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -80,15 +82,18 @@ func startEtcd(t *testing.T, client, peer string) {
 		_ = cmd.Process.Kill() // it may have ended by itself
 		_ = cmd.Wait()         // killed
 	})
-	var log bytes.Buffer
-	lines := bufio.NewScanner(io.TeeReader(out, &log))
-	for lines.Scan() {
-		if strings.Contains(lines.Text(), "serving insecure client requests") {
-			go func() { _, _ = io.Copy(io.Discard, out) }() // ends with the process
-			return
+	return func() {
+		t.Helper()
+		var log bytes.Buffer
+		lines := bufio.NewScanner(io.TeeReader(out, &log))
+		for lines.Scan() {
+			if strings.Contains(lines.Text(), "serving insecure client requests") {
+				go func() { _, _ = io.Copy(io.Discard, out) }() // ends with the process
+				return
+			}
 		}
+		t.Fatalf("etcd does not serve:\n%s", &log)
 	}
-	t.Fatalf("etcd does not serve:\n%s", &log)
 }
 
 // freeAddr returns a loopback address that nobody listens on.
@@ -147,6 +152,9 @@ func (s *side) open(t *testing.T, c call) *http.Response {
 	head := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: x\r\n", c.method, s.fill(c.target))
 	if c.contentType != "" {
 		head += "Content-Type: " + c.contentType + "\r\n"
+	}
+	if s.authorization != "" {
+		head += "Authorization: " + s.authorization + "\r\n"
 	}
 	if body != "" || c.method == "PUT" || c.method == "POST" {
 		head += fmt.Sprintf("Content-Length: %d\r\n", len(body))

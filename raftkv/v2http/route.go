@@ -19,6 +19,9 @@ const (
 	keyMethods  = "HEAD,GET,PUT,POST,DELETE"
 	getOrHead   = "GET,HEAD"
 	getOnly     = "GET"
+	anyMethod   = "*"
+	anyMember   = "GET,POST,DELETE,PUT"
+	newToken    = "GET,POST,PUT"
 	membersPath = "/v2/members"
 )
 
@@ -29,7 +32,10 @@ func route(path string) (f handlerFunc, allow string) {
 		return (*Handler).serveKeys, keyMethods
 	}
 	if under(path, membersPath) {
-		return (*Handler).serveMembers, getOnly
+		return (*Handler).serveMembers, anyMember
+	}
+	if under(path, authPath) {
+		return routeAuth(path)
 	}
 	switch path {
 	case "/version":
@@ -48,6 +54,10 @@ func route(path string) (f handlerFunc, allow string) {
 		return (*Handler).serveLeader, getOrHead
 	case "/v2/peers":
 		return (*Handler).servePeers, getOrHead
+	case discoveryPath, "/new":
+		return (*Handler).serveDiscovery, newToken
+	case "/metrics":
+		return (*Handler).serveMetrics, getOrHead
 	case "/debug/vars":
 		return (*Handler).serveVars, getOnly
 	}
@@ -62,7 +72,7 @@ func under(path, dir string) bool {
 // allows reports whether method is in the comma-separated list.
 func allows(list, method string) bool {
 	for m := range strings.SplitSeq(list, ",") {
-		if m == method {
+		if m == method || m == anyMethod {
 			return true
 		}
 	}
@@ -76,14 +86,18 @@ func (h *Handler) serve(ctx context.Context, r *request, resp *response) {
 		return
 	}
 	if r.path == "*" {
-		resp.text(400, "400 Bad Request")
+		resp.status = 400
+		resp.closes = true
 		return
 	}
-	if clean := cleanPath(r.path); clean != r.path {
+	if clean := cleanPath(r.path); clean != r.path && r.method != "CONNECT" {
 		redirect(r, clean, resp)
 		return
 	}
 	f, allow := route(r.path)
+	if r.peer {
+		f, allow = routePeer(r.method, r.path)
+	}
 	switch {
 	case f == nil:
 		resp.text(404, "404 page not found")
@@ -98,7 +112,14 @@ func (h *Handler) serve(ctx context.Context, r *request, resp *response) {
 // bodyLimit returns how many bytes of r's body are to be read before serve is called,
 // 0 if the body is not looked at.
 func (h *Handler) bodyLimit(r *request) int {
-	if r.method != "PUT" && r.method != "POST" || !under(r.path, keysPath) {
+	switch {
+	case r.method != "PUT" && r.method != "POST":
+		return 0
+	case r.peer:
+		return peerBodyLimit(r.path)
+	case under(r.path, membersPath), under(r.path, authPath), r.path == discoveryPath, r.path == "/new":
+		return maxSmallBody
+	case !under(r.path, keysPath):
 		return 0
 	}
 	if ok, _ := isForm(r.contentType); !ok {

@@ -144,8 +144,8 @@ func TestSlowReader(t *testing.T) {
 	}
 	fmt.Fprint(conn, "GET /v2/keys/a?wait=true&stream=true HTTP/1.1\r\nHost: x\r\n\r\n")
 	await(t, "watcher", func() bool { return node.tree.Stats().Watchers == 1 })
-	value := strings.Repeat("x", 64<<10)
-	for range 400 { // 25 MiB, more than all buffers on the way
+	value := strings.Repeat("x", 16<<10)
+	for range 1500 { // 46 MiB of events, more than all buffers on the way
 		put(t, node, "/a", value)
 	}
 	await(t, "end of the watcher", func() bool { return node.tree.Stats().Watchers == 0 })
@@ -212,4 +212,19 @@ func TestKeepAliveAfterWatch(t *testing.T) {
 	if got := bodyOf(t, get); int64(len(got)) != get.ContentLength || len(got) < 200<<10 {
 		t.Errorf("got %d bytes of %d", len(got), get.ContentLength)
 	}
+}
+
+// openWatches returns how many connections of watches there are.
+func (h *Handler) openWatches() int {
+	h.watches.mu.Lock()
+	defer h.watches.mu.Unlock()
+	return len(h.watches.conns)
+}
+
+// heapInUse returns the size of what lives in the heap.
+func heapInUse() uint64 {
+	runtime.GC()
+	var mem runtime.MemStats
+	runtime.ReadMemStats(&mem)
+	return mem.HeapAlloc
 }

@@ -1,0 +1,278 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package v2http
+
+import (
+	"bufio"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"confd/raftkv/tree"
+)
+
+const (
+	// burst is how many bytes of events a stream sends at once.
+	burst = 16 << 10
+
+	// endGrace is how long EndWatches lets a client take the end of its watch.
+	endGrace = time.Second
+)
+
+// A watchConn is the connection of an open watch over HTTP/1.1, taken from the server
+// when the headers are sent. There it would keep 10 KiB of buffers, a stack of 8 KiB and
+// the request; here it has two small goroutines. After the watch the server gets it
+// back, for the next request.
+//
+//	read   waits for the client to go, or to send more
+//	send   waits for events, sends them, and finishes the connection
+//
+// read has ended before the last bytes are sent: else it might take the beginning of the
+// next request, and a TLS connection can only be given back whole.
+type watchConn struct {
+	h       *Handler
+	srv     *http.Server
+	conn    net.Conn
+	watcher *tree.Watcher
+	stream  bool
+	reuse   bool // the client wants the connection back
+
+	reading sync.WaitGroup
+	next    [1]byte // owned by read
+
+	// Written by read, and for send when that has ended.
+	early []byte // what the client has sent beyond its request
+	gone  bool
+}
+
+// takeOver makes a watchConn of a request whose headers have been sent, if its
+// connection can be had. Otherwise it reports false, and nothing has happened.
+func (h *Handler) takeOver(w http.ResponseWriter, r *http.Request, watcher *tree.Watcher, stream bool) bool {
+	if r.Method != http.MethodGet || r.Body != http.NoBody || r.ProtoMajor != 1 || r.ProtoMinor < 1 {
+		return false // no chunked body, or something else to read
+	}
+	srv, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
+	if !ok {
+		return false
+	}
+	conn, buf, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return false
+	}
+	c := &watchConn{h: h, srv: srv, conn: conn, watcher: watcher, stream: stream, reuse: !r.Close}
+	c.early = buffered(buf.Reader)
+	if !h.watches.add(c) {
+		watcher.Close()
+	}
+	c.reading.Go(c.read)
+	go c.send()
+	return true
+}
+
+// buffered returns a copy of what lies in b.
+func buffered(b *bufio.Reader) []byte {
+	if b.Buffered() == 0 {
+		return nil
+	}
+	early := make([]byte, b.Buffered())
+	_, _ = io.ReadFull(b, early) // from memory
+	return early
+}
+
+// read waits for the client to go or to send more, or for send to stop it.
+func (c *watchConn) read() {
+	n, err := c.conn.Read(c.next[:])
+	c.early = append(c.early, c.next[:n]...)
+	c.gone = n == 0 && !errors.Is(err, os.ErrDeadlineExceeded)
+	if c.gone {
+		c.watcher.Close()
+	}
+}
+
+// giveBack has the server go on with the connection. It reports whether it does.
+func (c *watchConn) giveBack() bool {
+	if c.conn.SetDeadline(time.Time{}) != nil {
+		return false
+	}
+	conn := c.conn
+	if len(c.early) > 0 {
+		if _, ok := conn.(*tls.Conn); ok {
+			return false // in a wrapper the server would not see that it is TLS
+		}
+		conn = &earlyConn{Conn: conn, early: c.early}
+	}
+	// It returns as soon as it has the connection, with the listener's error.
+	return errors.Is(c.srv.Serve(&oneListener{conn: conn}), errOneListener)
+}
+
+// send sends the events and the end of the answer, and finishes the connection.
+func (c *watchConn) send() {
+	defer c.h.watches.remove(c)
+	whole := c.sendEvents()
+	c.watcher.Close()
+	if !whole || !c.reuse || c.h.watches.ending() || !c.giveBack() {
+		c.conn.Close()
+		c.reading.Wait()
+	}
+}
+
+// lastChunk ends a chunked body.
+const lastChunk = "0\r\n\r\n"
+
+// sendEvents reports whether the client has taken the whole answer.
+func (c *watchConn) sendEvents() bool {
+	for e := range c.watcher.C {
+		if !c.sendEvent(e) {
+			return false
+		}
+		if !c.stream {
+			return true
+		}
+	}
+	return c.stopReading() && c.write([]byte(lastChunk))
+}
+
+// stopReading ends read. It reports whether the client is still there.
+func (c *watchConn) stopReading() bool {
+	_ = c.conn.SetReadDeadline(time.Unix(1, 0))
+	c.reading.Wait()
+	return !c.gone
+}
+
+// sendEvent sends an event and, of a stream, those that have come since. It reports
+// whether the client has taken them.
+func (c *watchConn) sendEvent(e *tree.Event) bool {
+	x := c.h.exchanges.Get().(*exchange)
+	defer func() {
+		x.reset()
+		c.h.exchanges.Put(x)
+	}()
+	b := x.appendChunk(x.resp.body[:0], e)
+	count := uint64(1)
+	for len(b) < burst && c.stream && len(c.watcher.C) > 0 {
+		e, ok := <-c.watcher.C
+		if !ok {
+			break
+		}
+		b = x.appendChunk(b, e)
+		count++
+	}
+	if !c.stream {
+		b = append(b, lastChunk...)
+	}
+	x.resp.body = b
+	if !c.stream && !c.stopReading() || !c.write(b) {
+		return false
+	}
+	c.h.meters.events.Add(count)
+	return true
+}
+
+// appendChunk appends the event as one line in one chunk.
+func (x *exchange) appendChunk(b []byte, e *tree.Event) []byte {
+	x.read = append(tree.AppendEvent(x.read[:0], e), '\n') // the length comes first
+	b = append(strconv.AppendInt(b, int64(len(x.read)), 16), "\r\n"...)
+	return append(append(b, x.read...), "\r\n"...)
+}
+
+// write sends b. It reports whether the client has taken it.
+func (c *watchConn) write(b []byte) bool {
+	_ = c.conn.SetWriteDeadline(time.Now().Add(stallTime))
+	_, err := c.conn.Write(b)
+	return err == nil
+}
+
+// watches are the connections of open watches.
+type watches struct {
+	mu    sync.Mutex
+	conns map[*watchConn]struct{}
+	ended bool
+	wg    sync.WaitGroup
+}
+
+// add reports whether watches are open still. Either way remove is called for c.
+func (ws *watches) add(c *watchConn) bool {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if ws.conns == nil {
+		ws.conns = make(map[*watchConn]struct{})
+	}
+	ws.conns[c] = struct{}{}
+	ws.wg.Add(1)
+	return !ws.ended
+}
+
+func (ws *watches) remove(c *watchConn) {
+	ws.mu.Lock()
+	delete(ws.conns, c)
+	ws.mu.Unlock()
+	ws.wg.Done()
+}
+
+func (ws *watches) ending() bool {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	return ws.ended
+}
+
+// end ends all watches and waits for them.
+func (ws *watches) end() {
+	ws.mu.Lock()
+	ws.ended = true
+	for c := range ws.conns {
+		c.watcher.Close()
+	}
+	ws.mu.Unlock()
+	stuck := time.AfterFunc(endGrace, func() {
+		ws.mu.Lock()
+		defer ws.mu.Unlock()
+		for c := range ws.conns {
+			c.conn.Close()
+		}
+	})
+	defer stuck.Stop()
+	ws.wg.Wait()
+}
+
+// An earlyConn is a connection of which something has been read already.
+type earlyConn struct {
+	net.Conn
+	early []byte // owned by the reader
+}
+
+func (c *earlyConn) Read(b []byte) (int, error) {
+	if len(c.early) > 0 {
+		n := copy(b, c.early)
+		c.early = c.early[n:]
+		return n, nil
+	}
+	return c.Conn.Read(b)
+}
+
+// A oneListener is a listener for one connection that is there already.
+type oneListener struct {
+	conn net.Conn // nil when it has been accepted
+	addr net.Addr
+}
+
+var errOneListener = errors.New("the one connection was accepted")
+
+func (l *oneListener) Accept() (net.Conn, error) {
+	if l.conn == nil {
+		return nil, errOneListener
+	}
+	conn := l.conn
+	l.conn, l.addr = nil, conn.LocalAddr()
+	return conn, nil
+}
+
+func (l *oneListener) Close() error { return nil }
+
+func (l *oneListener) Addr() net.Addr { return l.addr }
