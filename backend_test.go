@@ -42,7 +42,7 @@ func keyPair(t *testing.T) (cert *x509.Certificate, certFile, keyFile string) {
 		t.Fatal(err)
 	}
 	draft := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true}
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true}
 	der, err := x509.CreateCertificate(rand.Reader, draft, draft, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)

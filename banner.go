@@ -22,11 +22,22 @@ func (p *program) banner(ctx context.Context, st *store, backend backends.Backen
 		fmt.Fprintf(&b, ", values from %s\n", p.valuesFrom())
 	} else {
 		fmt.Fprintf(&b, ", node %s\n", p.Name)
-		fmt.Fprintf(&b, "  client API  %s\n", clientURL(st.client.Addr()))
+		fmt.Fprintf(&b, "  client API  %s\n", st.url)
+		for _, l := range st.listeners {
+			if l.String() != st.url {
+				fmt.Fprintf(&b, "              listening on %s\n", l)
+			}
+		}
 		fmt.Fprintf(&b, "  peer port   %s\n", st.node.Status().PeerAddr)
+		if p.net.peerHost != "" {
+			fmt.Fprintf(&b, "              listening on %s\n", p.net.peer.addr)
+		}
 		fmt.Fprintf(&b, "  data        %s\n", p.DataDir)
 	}
-	if len(resources) == 0 {
+	switch {
+	case p.StoreOnly:
+		fmt.Fprintf(&b, "  renders     nothing: -store-only\n")
+	case len(resources) == 0:
 		fmt.Fprintf(&b, "  renders     nothing: no resource files in %s/conf.d\n", p.ConfDir)
 	}
 	width := 0
@@ -46,7 +57,7 @@ func (p *program) banner(ctx context.Context, st *store, backend backends.Backen
 			prefixes = append(prefixes, r.Keys...)
 		}
 		if snapshot, err := backend.Snapshot(ctx, prefixes); err == nil { // else rendering says why not
-			if line := tryLine(clientURL(st.client.Addr()), snapshot.Keys, resources); line != "" {
+			if line := tryLine(st.url, snapshot.Keys, resources); line != "" {
 				fmt.Fprintf(&b, "  try         %s\n", line)
 			}
 		}

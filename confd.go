@@ -7,7 +7,8 @@
 // options.go is the table of all options; flags.go and config.go bring them together,
 // help.go prints them. backend.go is the only place that knows the names of backends.
 // once.go is one pass, daemon.go the process that stays, store.go the embedded store
-// with its ports.
+// with its ports. ctl.go is the table of commands, with which confd is a client of a
+// store.
 //
 // # Decisions
 //
@@ -16,6 +17,16 @@
 //
 // Precedence is flag, environment, file, default. confd 0.16 let confd.toml win over
 // flags, against its own documentation; a flag is what one types to make an exception.
+//
+// The embedded store takes etcd's options and ETCD_ variables, CONFD_ beating ETCD_, and
+// confd.toml beating etcd's own file. They count for the store only: on a machine with
+// an etcd of its own, a confd that follows that one must not take its data directory.
+//
+// Started as etcd was, by its options and where no confdir is, confd serves the store
+// and renders nothing. A confdir that was named must be there.
+//
+// An option of etcd that would make this node part of a cluster is refused while nodes
+// cannot join: starting alone would look like success.
 //
 // The flags are parsed here and not by package flag, whose errors cannot be told
 // apart, and so cannot propose the flag that was meant.
@@ -60,6 +71,7 @@ func main() {
 			_, records, err := net.DefaultResolver.LookupSRV(ctx, "", "", name)
 			return records, err
 		},
+		stdin:   os.Stdin,
 		stdout:  os.Stdout,
 		stderr:  os.Stderr,
 		hangups: hangups,
@@ -78,6 +90,7 @@ type system struct {
 	machine
 	environ        func() []string // for the env backend
 	lookupSRV      func(ctx context.Context, name string) ([]*net.SRV, error)
+	stdin          io.Reader // nil is empty
 	stdout, stderr io.Writer
 	hangups        <-chan os.Signal // SIGHUP: read the resources again
 }
@@ -92,6 +105,9 @@ type program struct {
 // run does what args ask for and returns the exit code. It ends early, and in order,
 // when ctx does.
 func run(ctx context.Context, args []string, sys system) int {
+	if code, isCommand := runCommand(ctx, args, sys); isCommand {
+		return code
+	}
 	s, err := loadSettings(args, sys.machine)
 	if err != nil {
 		report(sys.stderr, err)
@@ -108,6 +124,9 @@ func run(ctx context.Context, args []string, sys system) int {
 	p := &program{sys, s, newLogger(sys.stderr, s.LogFormat, s.LogLevel)}
 	if flags := useless(s); flags != nil {
 		p.log.Warn("flags without meaning for this backend", "backend", s.Backend, "flags", flags)
+	}
+	if names := idle(s); names != nil {
+		p.log.Warn("options that are taken for etcd's sake, and have no effect", "options", names)
 	}
 	if s.Onetime {
 		err = p.once(ctx)

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -30,26 +29,50 @@ func loadSettings(args []string, m machine) (*settings, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &settings{given: map[string]origin{}}
+	s := newSettings()
 	if err := firstPass(s, flags); err != nil {
 		return nil, err
 	}
 	if s.Help || s.Version {
 		return s, nil
 	}
-	environment := readEnvironment(m.getenv)
-	file, err := readConfigFile(configFile(flags, environment))
-	if err != nil {
+	from := sources{flags: flags}
+	from.environment, from.names = readEnvironment(m.getenv, false)
+	if from.file, err = readConfigFile(configFile(flags, from.environment)); err != nil {
 		return nil, err
 	}
-	*s = settings{given: map[string]origin{}}
-	if err := lay(s, flags, environment, file); err != nil {
+	s = newSettings()
+	if err := lay(s, from); err != nil {
 		return nil, err
+	}
+	if s.chooseBackend(); s.Backend == "raftkv" {
+		// What is meant for etcd is for the embedded store only.
+		from.environment, from.names = readEnvironment(m.getenv, true)
+		if from.etcdFile, err = readEtcdFile(s.Etcd.Config); err != nil {
+			return nil, err
+		}
+		s = newSettings()
+		if err := lay(s, from); err != nil {
+			return nil, err
+		}
 	}
 	if err := deduce(s, m); err != nil {
 		return nil, err
 	}
 	return s, validate(s)
+}
+
+func newSettings() *settings {
+	return &settings{given: map[string]origin{}, spelt: map[string]string{}}
+}
+
+// The sources of settings besides the defaults, in the order of their precedence.
+type sources struct {
+	flags       given
+	environment given
+	names       map[string]string // :: name of an option → the variable that gave it
+	file        given             // confd.toml
+	etcdFile    given             // of etcd 0.4
 }
 
 // firstPass sets what the flags alone decide: whether to print something and exit.
@@ -76,20 +99,29 @@ func configFile(flags, environment given) (path string, named bool) {
 }
 
 // lay sets every option from the first source that has it.
-func lay(s *settings, flags, environment, file given) error {
+func lay(s *settings, from sources) error {
 	var errs []error
 	for _, o := range options() {
+		isEtcd := o.etcd != noEtcd
 		switch {
-		case flags[o.name] != nil:
-			errs = append(errs, o.set(s, fromFlag, "-"+o.name, flags[o.name]))
-		case environment[o.name] != nil:
-			errs = append(errs, o.set(s, fromEnvironment, o.envNames()[0], environment[o.name]))
-		case file[o.name] != nil:
-			errs = append(errs, o.set(s, fromFile, "confd.toml: "+o.name, file[o.name]))
+		case from.flags[o.name] != nil:
+			errs = append(errs, o.set(s, fromFlag, "-"+o.name, from.flags[o.name]))
+		case from.environment[o.name] != nil:
+			name := from.names[o.name]
+			isEtcd = strings.HasPrefix(name, "ETCD_")
+			errs = append(errs, o.set(s, fromEnvironment, name, from.environment[o.name]))
+		case from.file[o.name] != nil:
+			isEtcd = false
+			errs = append(errs, o.set(s, fromFile, "confd.toml: "+o.name, from.file[o.name]))
+		case from.etcdFile[o.name] != nil:
+			errs = append(errs, o.set(s, fromFile, "-config: "+o.etcdFileKey(), from.etcdFile[o.name]))
 		default:
+			isEtcd = false
 			s.toDefault(o)
 		}
+		s.asEtcd = s.asEtcd || isEtcd
 	}
+	s.asEtcd = s.asEtcd || s.Etcd.Config != ""
 	return errors.Join(errs...)
 }
 
@@ -137,15 +169,11 @@ func readConfigFile(path string, named bool) (given, error) {
 func configDocument() reflect.Value {
 	var fields []reflect.StructField
 	add := func(key, name string, t reflect.Type) {
-		fields = append(fields, reflect.StructField{
-			Name: fmt.Sprintf("Key%d", len(fields)),
-			Type: reflect.PointerTo(t),
-			Tag:  reflect.StructTag(fmt.Sprintf(`toml:%q option:%q`, key, name)),
-		})
+		fields = append(fields, documentField(len(fields), key, name, t))
 	}
 	for _, o := range options() {
 		for _, key := range o.fileKeys() {
-			add(key, o.name, reflect.TypeOf(o.at(&settings{})).Elem())
+			add(key, o.name, o.fieldType())
 		}
 	}
 	for _, name := range sortedKeys(foreign) {
@@ -174,15 +202,9 @@ func written(field reflect.Value) []string {
 
 // deduce fills in what depends on other settings or on the machine.
 func deduce(s *settings, m machine) error {
-	if s.Backend == "" {
-		switch {
-		case len(s.Nodes) > 0, s.SRVDomain != "", s.SRVRecord != "":
-			s.Backend = "etcd"
-		case len(s.Files) > 0:
-			s.Backend = "file"
-		default:
-			s.Backend = "raftkv"
-		}
+	s.chooseBackend()
+	if s.given["log-level"] == fromDefault && (s.Etcd.Verbose || s.Etcd.VeryVerbose || s.Etcd.VeryVeryVerbose || s.Etcd.Debug) {
+		s.LogLevel = "debug"
 	}
 	if s.LogLevel = strings.ToLower(s.LogLevel); s.LogLevel == "warning" { // as confd 0.16 takes them
 		s.LogLevel = "warn"
@@ -217,7 +239,23 @@ func deduce(s *settings, m machine) error {
 	if s.DataDir == "" {
 		s.DataDir = defaultDataDir(m)
 	}
+	if s.Etcd.ClientCertAuth && s.CAFile == "" {
+		s.CAFile = s.Etcd.TrustedCAFile
+	}
 	return nil
+}
+
+// chooseBackend deduces the backend from what is given for one.
+func (s *settings) chooseBackend() {
+	switch {
+	case s.Backend != "":
+	case len(s.Nodes) > 0, s.SRVDomain != "", s.SRVRecord != "":
+		s.Backend = "etcd"
+	case len(s.Files) > 0:
+		s.Backend = "file"
+	default:
+		s.Backend = "raftkv"
+	}
 }
 
 // defaultDataDir returns where state is kept on this machine, "" if there is no place
@@ -249,9 +287,6 @@ func validate(s *settings) error {
 	if s.Interval <= 0 {
 		fault("an interval of %d seconds: want at least 1", s.Interval)
 	}
-	if s.MaxValue <= 0 {
-		fault("a largest value of %d bytes: want at least 1", s.MaxValue)
-	}
 	if s.Scheme != "http" && s.Scheme != "https" {
 		fault("unknown scheme %q: want http or https", s.Scheme)
 	}
@@ -264,16 +299,24 @@ func validate(s *settings) error {
 	if s.Backend == "file" && len(s.Files) == 0 {
 		fault("backend file needs at least one -file")
 	}
-	if s.Backend == "raftkv" && s.DataDir == "" {
-		errs = append(errs, hint(errors.New("no place for the embedded store: neither XDG_STATE_HOME nor HOME is set"),
-			"give it one with -data-dir, or choose another -backend"))
-	}
-	for _, a := range []struct{ flag, addr string }{{"addr", s.Addr}, {"peer-addr", s.PeerAddr}} {
-		if _, port, err := net.SplitHostPort(a.addr); err != nil || port == "" {
-			errs = append(errs, hint(fmt.Errorf("-%s %q is not HOST:PORT", a.flag, a.addr), "as in -%s %s", a.flag, byName()[a.flag].def))
-		}
+	if s.Backend == "raftkv" {
+		errs = append(errs, validateStore(s))
+	} else if s.StoreOnly {
+		fault("-store-only is for the embedded store, not for backend %s", s.Backend)
 	}
 	return errors.Join(errs...)
+}
+
+// idle returns the options that were given and of which nothing comes, as they were
+// written.
+func idle(s *settings) []string {
+	var names []string
+	for _, o := range options() {
+		if o.idle && s.given[o.name] != fromDefault {
+			names = append(names, s.spelt[o.name])
+		}
+	}
+	return names
 }
 
 // useless returns the flags of the command line that mean nothing to the chosen

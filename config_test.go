@@ -48,14 +48,20 @@ func writeFile(t *testing.T, name, text string) string {
 func sample(o option, n int) string {
 	switch o.name {
 	case "backend":
-		return []string{"etcd", "file", "env"}[n]
+		return []string{"etcd", "file", "env", "", ""}[n]
 	case "scheme":
 		return "https"
 	case "log-level":
-		return []string{"debug", "warn", "error"}[n]
+		return []string{"debug", "warn", "error", "info", "panic"}[n]
 	case "log-format":
 		return "json"
-	case "addr", "peer-addr":
+	case "cors":
+		return fmt.Sprintf("http://h%d", n)
+	case "initial-cluster":
+		return fmt.Sprintf("here=http://10.0.0.1:%d", n+1)
+	case "snapshot":
+		return "false"
+	case "addr", "peer-addr", "bind-addr", "peer-bind-addr":
 		return fmt.Sprintf("10.0.0.1:%d", n+1)
 	case "node":
 		return fmt.Sprintf("http://10.0.0.%d:4001", n+1)
@@ -63,7 +69,7 @@ func sample(o option, n int) string {
 	switch o.at(&settings{}).(type) {
 	case *bool:
 		return "true"
-	case *int:
+	case *int, *float64:
 		return fmt.Sprint(n + 7)
 	}
 	return fmt.Sprintf("some-%s-%d", o.name, n)
@@ -82,16 +88,30 @@ func companions(o option) []string {
 		return []string{"-client-key=x"}
 	case "client-key":
 		return []string{"-client-cert=x"}
+	case "cert-file":
+		return []string{"-key-file=x"}
+	case "key-file":
+		return []string{"-cert-file=x"}
+	case "ca-file":
+		return []string{"-cert-file=x", "-key-file=x"}
+	case "peer-cert-file":
+		return []string{"-peer-key-file=x", "-peer-ca-file=x"}
+	case "peer-key-file":
+		return []string{"-peer-cert-file=x", "-peer-ca-file=x"}
+	case "peer-ca-file":
+		return []string{"-peer-cert-file=x", "-peer-key-file=x"}
+	case "client-cert-auth":
+		return []string{"-trusted-ca-file=x", "-cert-file=x", "-key-file=x"}
 	}
 	return nil
 }
 
 // tomlValue writes a value as TOML, by the kind of the option.
 func tomlValue(o option, value string) string {
-	switch o.at(&settings{}).(type) {
-	case *bool, *int:
+	switch o.fieldType().Kind() {
+	case reflect.Bool, reflect.Int, reflect.Float64:
 		return value
-	case *[]string:
+	case reflect.Slice:
 		return fmt.Sprintf("[%q]", value)
 	}
 	return fmt.Sprintf("%q", value)
@@ -106,10 +126,14 @@ func fieldOf(o option, s *settings) string {
 	return fmt.Sprint(v)
 }
 
+// refused are the options of which only one value is taken, or none but a file that is
+// there; TestInPlaceOfEtcd has them.
+var refused = []string{"discovery", "discovery-srv", "peers", "peers-file", "initial-cluster-state", "proxy", "config"}
+
 // TestOptionsFromEachPlace gives each option by each of its names in each place.
 func TestOptionsFromEachPlace(t *testing.T) {
 	for _, o := range options() {
-		if o.flagOnly || o.name == "config-file" {
+		if o.flagOnly || o.name == "config-file" || slices.Contains(refused, o.name) {
 			continue
 		}
 		value := sample(o, 0)
@@ -125,8 +149,10 @@ func TestOptionsFromEachPlace(t *testing.T) {
 				t.Errorf("%s from %s: got %q, want %q", o.name, place, got, value)
 			}
 		}
-		check("-flag=", "", "", "-"+o.name+"="+value)
-		check("--flag=", "", "", "--"+o.name+"="+value)
+		for _, name := range o.flags() {
+			check("-flag=", "", "", "-"+name+"="+value)
+			check("--flag=", "", "", "--"+name+"="+value)
+		}
 		if !o.isSwitch() {
 			check("-flag value", "", "", "-"+o.name, value)
 		}
@@ -135,6 +161,9 @@ func TestOptionsFromEachPlace(t *testing.T) {
 		}
 		for _, key := range o.fileKeys() {
 			check(key+" in confd.toml", "", key+" = "+tomlValue(o, value)+"\n")
+		}
+		if o.etcd == etcd04 {
+			check(o.etcdFileKey()+" in etcd's file", "", "", "-config", writeFile(t, "etcd.conf", o.etcdFileKey()+" = "+tomlValue(o, value)+"\n"))
 		}
 		unset, err := loadSettings([]string{"-backend=env", noConfig(t)}, testMachine())
 		if err != nil {
@@ -150,26 +179,44 @@ func TestOptionsFromEachPlace(t *testing.T) {
 // away one by one.
 func TestPrecedence(t *testing.T) {
 	for _, o := range options() {
-		if o.flagOnly || o.noFile || o.isSwitch() || sample(o, 0) == sample(o, 1) {
+		if o.flagOnly || o.noFile || o.isSwitch() || slices.Contains(refused, o.name) || sample(o, 0) == sample(o, 1) {
 			continue
 		}
 		flag := "-" + o.name + "=" + sample(o, 0)
 		env := o.envNames()[0] + "=" + sample(o, 1)
 		file := o.fileKeys()[0] + " = " + tomlValue(o, sample(o, 2)) + "\n"
+		etcdEnv, etcdFile := "", ""
+		if o.etcd == etcd04 {
+			etcdEnv = o.etcdEnvNames()[0] + "=" + sample(o, 3)
+			etcdFile = o.etcdFileKey() + " = " + tomlValue(o, sample(o, 4)) + "\n"
+		}
 		for _, test := range []struct {
 			flag, env, file, want string
 			from                  origin
+			etcd                  bool // there is ETCD_… too
 		}{
-			{flag, env, file, sample(o, 0), fromFlag},
-			{"", env, file, sample(o, 1), fromEnvironment},
-			{"", "", file, sample(o, 2), fromFile},
-			{flag, "", file, sample(o, 0), fromFlag},
+			{flag, env, file, sample(o, 0), fromFlag, true},
+			{"", env, file, sample(o, 1), fromEnvironment, true},
+			{"", "", file, sample(o, 3), fromEnvironment, true},
+			{"", "", file, sample(o, 2), fromFile, false},
+			{"", "", "", sample(o, 4), fromFile, false},
+			{flag, "", file, sample(o, 0), fromFlag, false},
 		} {
+			if etcdEnv == "" && test.want != sample(o, 0) && test.want != sample(o, 1) && test.want != sample(o, 2) {
+				continue
+			}
+			environment := []string{test.env}
+			if test.etcd {
+				environment = append(environment, etcdEnv)
+			}
 			args := append(companions(o), "-config-file", writeFile(t, "confd.toml", test.file))
+			if etcdFile != "" {
+				args = append(args, "-config", writeFile(t, "etcd.conf", etcdFile))
+			}
 			if test.flag != "" {
 				args = append(args, test.flag)
 			}
-			s, err := loadSettings(args, testMachine(test.env))
+			s, err := loadSettings(args, testMachine(environment...))
 			if err != nil {
 				t.Errorf("%s: %v", o.name, err)
 				continue
@@ -192,10 +239,10 @@ func TestEmptyValues(t *testing.T) {
 			continue
 		}
 		env = append(env, o.envNames()[0]+"=")
-		switch o.at(&settings{}).(type) {
-		case *[]string:
+		switch o.fieldType().Kind() {
+		case reflect.Slice:
 			fmt.Fprintf(&file, "%s = []\n", o.fileKeys()[0])
-		case *string:
+		case reflect.String:
 			if !o.noFile {
 				fmt.Fprintf(&file, "%s = \"\"\n", o.fileKeys()[0])
 			}
@@ -257,7 +304,11 @@ func TestDefaults(t *testing.T) {
 func TestNames(t *testing.T) {
 	owner := map[string]string{}
 	for _, o := range options() {
-		for _, name := range slices.Concat([]string{"-" + o.name}, o.envNames(), o.fileKeys()) {
+		var flags []string
+		for _, name := range o.flags() {
+			flags = append(flags, "-"+name)
+		}
+		for _, name := range slices.Concat(flags, o.envNames(), o.fileKeys()) {
 			if other, ok := owner[name]; ok {
 				t.Errorf("%s belongs to %s and to %s", name, other, o.name)
 			}

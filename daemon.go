@@ -17,6 +17,13 @@ import (
 // daemon renders for as long as ctx lasts, and serves the embedded store if that is the
 // backend. Its error is nil if it ended because ctx did.
 func (p *program) daemon(ctx context.Context) (err error) {
+	told := ctx // ends when confd is told to end
+	defer func() {
+		if err != nil && told.Err() != nil && errors.Is(err, context.Canceled) {
+			p.log.Info("ended before everything was open")
+			err = nil
+		}
+	}()
 	if err := p.checkConfDir(); err != nil {
 		return err
 	}
@@ -83,7 +90,9 @@ func (p *program) awaitHangup(ctx context.Context) ([]*resource.Resource, bool) 
 // render keeps the resources rendered until ctx ends.
 func (p *program) render(ctx context.Context, backend backends.Backend, resources []*resource.Resource) {
 	if len(resources) == 0 {
-		p.log.Warn("nothing to render; add template resources and send SIGHUP", "dir", filepath.Join(p.ConfDir, "conf.d"))
+		if !p.StoreOnly {
+			p.log.Warn("nothing to render; add template resources and send SIGHUP", "dir", filepath.Join(p.ConfDir, "conf.d"))
+		}
 		return
 	}
 	runner := p.newRunner(backend, resources)

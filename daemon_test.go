@@ -178,6 +178,10 @@ func TestStartFaults(t *testing.T) {
 			"address already in use\nconfd: hint: another confd or etcd may be running: follow it with -backend etcd -node http://" + taken.Addr().String() + ", or choose another address with -addr\n"},
 		{"peer port in use", []string{"-confdir", dir, "-data-dir", t.TempDir(), "-addr", "127.0.0.1:0", "-peer-addr", taken.Addr().String()},
 			"hint: another confd or etcd may be running; choose another address with -peer-addr\n"},
+		{"client address of another machine", []string{"-store-only", "-data-dir", t.TempDir(), "-bind-addr", "192.0.2.1:4001", "-peer-addr", "127.0.0.1:0"},
+			"hint: the address is not one of this machine; choose another with -bind-addr\n"},
+		{"peer address of another machine", []string{"-store-only", "-data-dir", t.TempDir(), "-addr", "127.0.0.1:0", "-peer-bind-addr", "192.0.2.1:7001"},
+			"hint: the address is not one of this machine; choose another with -peer-bind-addr\n"},
 		{"data in use", storeArgs(dir, data),
 			"hint: a confd is running on it; to render from that one use -backend etcd -node http://127.0.0.1:4001\n"},
 		{"data in use, one-shot", append(storeArgs(dir, data), "-onetime"),
@@ -207,7 +211,7 @@ func TestStoreFails(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := st.client.Close(); err != nil {
+	if err := st.listeners[0].Close(); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-failed; !strings.Contains(err.Error(), "serving 127.0.0.1:") {

@@ -45,9 +45,6 @@ func parseFlags(args []string) (given, error) {
 		if !strings.HasPrefix(arg, "-") || name == "" || name[0] == '-' {
 			return nil, strayArgument(arg)
 		}
-		if name == "h" {
-			name = "help"
-		}
 		o, ok := table[name]
 		if !ok && foreign[name] != "" {
 			return nil, foreignOption("-"+name, name)
@@ -64,7 +61,7 @@ func parseFlags(args []string) (given, error) {
 			}
 			value, args = args[0], args[1:]
 		}
-		got[name] = append(got[name], value)
+		got[o.name] = append(got[o.name], value)
 	}
 	return got, nil
 }
@@ -81,7 +78,7 @@ func strayArgument(arg string) error {
 	if slices.Contains(backendNames, arg) {
 		return hint(err, "did you mean -backend %s?", arg)
 	}
-	return hint(err, "confd takes flags only; confd -help lists them")
+	return hint(err, "confd -help lists the flags, confd help the commands")
 }
 
 // foreignOption is the error for an option of a backend that is not here.
@@ -90,26 +87,27 @@ func foreignOption(as, name string) error {
 		"the backends are %s", strings.Join(backendNames, ", "))
 }
 
-// readEnvironment picks the options out of an environment. A variable that is set to
-// nothing counts as not set.
-func readEnvironment(getenv func(string) string) given {
-	got := given{}
+// readEnvironment picks the options out of an environment, and returns the name that
+// each was found by. A variable that is set to nothing counts as not set. Those of etcd
+// are left out unless asked for.
+func readEnvironment(getenv func(string) string, withEtcd bool) (given, map[string]string) {
+	got, spelt := given{}, map[string]string{}
 	for _, o := range options() {
 		for _, name := range o.envNames() {
-			if v := getenv(name); v != "" {
-				got[o.name] = []string{v}
+			if v := getenv(name); v != "" && (withEtcd || !strings.HasPrefix(name, "ETCD_")) {
+				got[o.name], spelt[o.name] = []string{v}, name
 				break
 			}
 		}
 	}
-	return got
+	return got, spelt
 }
 
 // set gives the option's field the values that were written in one place. as is how the
 // reader finds that place, for the error.
 func (o option) set(s *settings, from origin, as string, values []string) error {
 	last := values[len(values)-1]
-	s.given[o.name] = from
+	s.given[o.name], s.spelt[o.name] = from, as
 	if last == "" && o.def != "" {
 		last = o.def // "-log-level=" is the default, as in confd 0.16
 	}
@@ -124,6 +122,11 @@ func (o option) set(s *settings, from origin, as string, values []string) error 
 		*field, err = strconv.Atoi(last)
 		if err != nil {
 			return fmt.Errorf("%s: want a whole number, not %q", as, last)
+		}
+	case *float64:
+		*field, err = strconv.ParseFloat(last, 64)
+		if err != nil {
+			return fmt.Errorf("%s: want a number, not %q", as, last)
 		}
 	case *string:
 		*field = last
@@ -150,11 +153,13 @@ func splitList(values []string, commas bool) []string {
 	return items
 }
 
-// byName returns the table by the names of the options.
+// byName returns the table by the names of the options, as flags.
 func byName() map[string]option {
 	m := map[string]option{}
 	for _, o := range options() {
-		m[o.name] = o
+		for _, name := range o.flags() {
+			m[name] = o
+		}
 	}
 	return m
 }
@@ -163,7 +168,7 @@ func byName() map[string]option {
 func flagNames() []string {
 	var names []string
 	for _, o := range options() {
-		names = append(names, o.name)
+		names = append(names, o.flags()...)
 	}
 	return names
 }

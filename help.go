@@ -5,6 +5,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -19,13 +20,19 @@ that reads it. The store comes bundled: without -backend, confd keeps the keys
 itself and serves them over the etcd v2 HTTP API.
 
 Usage: confd [flags]
+       confd COMMAND [flags] [arguments]
+
+The second form is a client of the store, in place of etcdctl: confd get KEY,
+confd set KEY VALUE and so on. "confd help" lists its commands. The first form
+keeps files; its flags follow.
 `
 
 const helpTail = `
 Flags take one dash or two. A flag beats the environment, which beats
 confd.toml, which beats the default. In the environment -log-level is
 CONFD_LOG_LEVEL, in confd.toml log-level, and so on; docs/command-line.md lists
-all names.
+all names. The options of the store that etcd has too are also read from
+ETCD_..., which CONFD_... beats, and from etcd 0.4's own file, -config.
 
 Signals: SIGTERM and SIGINT end confd after a running reload, a second one at
 once; SIGHUP reads the template resources again.
@@ -51,12 +58,12 @@ func helpText() string {
 	b.WriteString(helpHead)
 	for _, sec := range sections {
 		fmt.Fprintf(&b, "\n%s\n", sec.title)
-		for _, o := range sec.options {
+		for _, o := range sec.rows() {
 			flag := "  -" + o.name
 			if !o.isSwitch() {
 				flag += " " + o.arg
 			}
-			lines := wrap(o.help+o.defaultNote(), helpWidth-helpColumn)
+			lines := wrap(o.shownHelp()+o.defaultNote(), helpWidth-helpColumn)
 			if len(flag) > helpColumn-2 {
 				fmt.Fprintln(&b, flag)
 				flag = ""
@@ -73,6 +80,41 @@ func helpText() string {
 		fmt.Fprintf(&b, "  %s:\n    %s\n", e.what, e.line)
 	}
 	return b.String()
+}
+
+// rows returns what the section shows: its options and, for etcd's, further names of
+// options in other sections.
+func (sec section) rows() []option {
+	rows := slices.Clone(sec.options)
+	if sec.title != titleEtcd {
+		return rows
+	}
+	for _, o := range options() {
+		for _, name := range o.aliases {
+			if o.etcd != noEtcd {
+				rows = append(rows, option{name: name, arg: o.arg, alias: true, noFile: true, etcd: o.etcd, help: "the same as -" + o.name})
+			}
+		}
+	}
+	return rows
+}
+
+// shownEnv returns the names in the environment for the option's row: those of its
+// aliases have rows of their own.
+func (o option) shownEnv() []string {
+	if o.alias {
+		return []string{"ETCD_" + envName(o.name)}
+	}
+	o.aliases = nil
+	return o.envNames()
+}
+
+// shownHelp returns the text for the option's row.
+func (o option) shownHelp() string {
+	if o.idle {
+		return "no effect: " + o.help
+	}
+	return o.help
 }
 
 // defaultNote returns the default in parentheses, "" if there is nothing to say.
@@ -111,16 +153,24 @@ const docHead = `<!-- Made from the table of options by "go test -run TestDocs .
 
 ` + "```\nconfd [flags]\n```" + `
 
+` + "`confd COMMAND`" + ` is a client of the store: [confd as a client](ctl.md).
+
 Every option can be given in three places. A flag beats the environment, the
-environment beats confd.toml, and confd.toml beats the default.
+environment beats confd.toml, and confd.toml beats the default. For the embedded store
+there are also the names and the file of etcd: from the strongest to the weakest, flag,
+` + "`CONFD_`" + ` variable, ` + "`ETCD_`" + ` variable, confd.toml, the file of ` + "`-config`" + `, default.
 
 - **Flags** take one dash or two, and their value follows behind ` + "`=`" + ` or as the next
   argument. A switch takes a value only behind ` + "`=`" + `: ` + "`-watch=false`" + `.
 - **The environment.** An empty variable counts as not set. Lists are separated by
-  commas.
+  commas. ` + "`ETCD_`" + ` variables count only where confd serves the embedded store.
 - **confd.toml**, read from ` + "`-config-file`" + `. An unknown key is an error. Every key may be
   written with dashes or with underscores; the tables show the spelling of confd 0.16.
   Lists are arrays: ` + "`nodes = [\"http://10.0.0.1:4001\"]`" + `.
+- **The file of etcd 0.4**, read from ` + "`-config`" + ` if that is given; /etc/etcd/etcd.conf is not
+  looked for. The keys are those of etcd: ` + "`-data-dir`" + ` is ` + "`data_dir`" + `, ` + "`-peer-bind-addr`" + ` is ` + "`bind_addr`" + `
+  in the table ` + "`[peer]`" + `, ` + "`-cluster-active-size`" + ` is ` + "`active_size`" + ` in ` + "`[cluster]`" + `. An unknown
+  key is an error.
 `
 
 const docTail = `
@@ -130,6 +180,21 @@ Without ` + "`-backend`" + `, confd takes ` + "`etcd`" + ` if ` + "`-node`, `-sr
 0.16 did, ` + "`file`" + ` if ` + "`-file`" + ` is, and else the embedded store, ` + "`raftkv`" + `. If the embedded store of a
 data directory is already being served by another confd, follow that one with
 ` + "`-backend etcd -node http://127.0.0.1:4001`" + `.
+
+## In place of etcd
+
+A command line, environment or configuration file of etcd 0.4, or the usual ones of 2.x,
+starts the embedded store: give confd to whatever started etcd. If it was given nothing but
+options of etcd, and /etc/confd does not exist, confd serves the store and renders nothing,
+as with ` + "`-store-only`" + `. Where etcd guessed the data directory from the name (NAME.etcd), confd
+takes its own default. The data of an etcd is not read.
+
+` + "`-addr`" + ` is the address that others are told, as it was with etcd. Unless it is a loopback
+address, the store is served on all interfaces; ` + "`-bind-addr`" + ` narrows that, and takes a
+list, and a URL with ` + "`http://`" + ` or ` + "`https://`" + ` to serve one address without TLS and another with.
+
+This version cannot join other nodes. ` + "`-discovery`" + `, and ` + "`-peers`" + ` or ` + "`-initial-cluster`" + ` with another
+node in it, are an error rather than a cluster of one.
 
 confd 0.16's flags for other backends (%s) are refused with an error: these
 backends are not in this version.
@@ -159,12 +224,12 @@ func docText() string {
 	b.WriteString(docHead)
 	for _, sec := range sections {
 		fmt.Fprintf(&b, "\n## %s\n\n| flag | environment | confd.toml | default | meaning |\n|---|---|---|---|---|\n", sec.title)
-		for _, o := range sec.options {
+		for _, o := range sec.rows() {
 			flag := "-" + o.name
 			if !o.isSwitch() {
 				flag += " " + o.arg
 			}
-			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", code(flag), code(o.envNames()...), code(first(o.fileKeys())...), o.docDefault(), o.help)
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", code(flag), code(o.shownEnv()...), code(first(o.fileKeys())...), o.docDefault(), o.shownHelp())
 		}
 	}
 	var flags []string

@@ -39,6 +39,9 @@ func (p *program) once(ctx context.Context) (err error) {
 
 // load reads the template resources. With an error, those that are in order.
 func (p *program) load() ([]*resource.Resource, error) {
+	if p.StoreOnly || p.likeEtcd() && p.missing() {
+		return nil, nil
+	}
 	return resource.LoadDir(p.ConfDir, resource.Options{
 		Prefix:        p.Prefix,
 		StateDir:      p.DataDir,
@@ -54,11 +57,26 @@ func (p *program) checkConfDir() error {
 	dir := filepath.Join(p.ConfDir, "conf.d")
 	_, err := os.Stat(dir)
 	switch {
-	case err == nil:
+	case err == nil || p.StoreOnly:
+		return nil
+	case p.likeEtcd() && p.missing():
+		p.log.Info("started as etcd would be: the store is served and nothing is rendered", "no", p.ConfDir)
 		return nil
 	case errors.Is(err, os.ErrNotExist):
 		return hint(fmt.Errorf("no template resources: %q does not exist", dir),
 			"create it, even empty to serve the store alone, or name the directory that holds conf.d with -confdir")
 	}
 	return fmt.Errorf("looking for template resources: %w", err)
+}
+
+// likeEtcd tells whether confd was started as etcd would have been: by options of etcd,
+// with the embedded store, and without a word about templates.
+func (p *program) likeEtcd() bool {
+	return p.asEtcd && p.Backend == "raftkv" && !p.Onetime && p.given["confdir"] == fromDefault
+}
+
+// missing tells whether there is no confdir at all.
+func (p *program) missing() bool {
+	_, err := os.Stat(p.ConfDir)
+	return errors.Is(err, os.ErrNotExist)
 }

@@ -41,16 +41,41 @@ type settings struct {
 	Username       string
 	Password       string
 
-	Name     string
-	DataDir  string
-	Addr     string
-	PeerAddr string
-	MaxValue int // bytes
+	StoreOnly     bool
+	Name          string
+	DataDir       string
+	Addr          []string // the first is the one advertised
+	BindAddr      []string
+	PeerAddr      []string // the first is the one advertised
+	PeerBindAddr  []string
+	MaxValue      int // bytes
+	SnapshotCount int
+	CORS          []string
+	EnablePprof   bool
+
+	HeartbeatInterval   int     // milliseconds
+	ElectionTimeout     int     // milliseconds
+	ClusterActiveSize   int     // members
+	ClusterRemoveDelay  float64 // seconds
+	ClusterSyncInterval float64 // seconds
+
+	CertFile     string
+	KeyFile      string
+	CAFile       string
+	PeerCertFile string
+	PeerKeyFile  string
+	PeerCAFile   string
+
+	Etcd etcdSettings
 
 	LogLevel  string
 	LogFormat string
 
-	given map[string]origin // :: name of an option → who gave its value; without an entry it has its default
+	given  map[string]origin // :: name of an option → who gave its value; without an entry it has its default
+	spelt  map[string]string // :: name of an option → how it was written there
+	asEtcd bool              // an option that etcd has was given as etcd takes it: a flag, ETCD_…, or -config
+
+	net addresses // what the options about addresses come to
 }
 
 // An origin is a place a value can come from.
@@ -69,7 +94,7 @@ const (
 type option struct {
 	name string              // as a flag, without its dash
 	arg  string              // what stands for the value in the help; "" = a switch
-	at   func(*settings) any // the field it sets: *bool, *int, *string or *[]string
+	at   func(*settings) any // the field it sets: *bool, *int, *float64, *string or *[]string
 
 	def    string // the default, written as on the command line; "" = the field's zero
 	defDoc string // what the help says of a default that the machine decides
@@ -79,6 +104,13 @@ type option struct {
 	flagOnly bool     // a flag, and nothing else
 	noFile   bool     // not in confd.toml
 	commas   bool     // a list whose items may be separated by commas everywhere
+	text     bool     // a list that is written as one text in files
+
+	etcd    etcdVersion // which etcd has it; then ETCD_… in the environment gives it as well
+	etcdKey string      // its key in the file of etcd 0.4, where that is not made from the name
+	aliases []string    // further flags that mean the same; with etcd set, also in the environment
+	idle    bool        // taken so that etcd's command lines work, and nothing comes of it
+	alias   bool        // not an option, but the row of an alias in the help
 
 	backends []string // the backends that it means something to; nil = all
 	help     string
@@ -89,6 +121,9 @@ type section struct {
 	title   string
 	options []option
 }
+
+// titleEtcd is the title of the section that shows the names of etcd.
+const titleEtcd = "Names of etcd"
 
 var (
 	forStore = []string{"raftkv"}
@@ -113,7 +148,7 @@ var sections = []section{
 			help: "keep a copy of each staged file beside its destination, and log its path"},
 		{name: "version", at: func(s *settings) any { return &s.Version }, flagOnly: true,
 			help: "print the version and exit"},
-		{name: "help", at: func(s *settings) any { return &s.Help }, flagOnly: true,
+		{name: "help", at: func(s *settings) any { return &s.Help }, flagOnly: true, aliases: []string{"h"},
 			help: "print this text and exit"},
 	}},
 	{title: "Templates", options: []option{
@@ -159,18 +194,57 @@ var sections = []section{
 			help: "that user's password; other users of the machine see flags, so prefer CONFD_PASSWORD or confd.toml"},
 	}},
 	{title: "The embedded store", options: []option{
-		{name: "name", arg: "NAME", at: func(s *settings) any { return &s.Name }, defDoc: "the host's name", backends: forStore,
+		{name: "store-only", at: func(s *settings) any { return &s.StoreOnly }, backends: forStore,
+			help: "serve the store and render nothing"},
+		{name: "name", arg: "NAME", at: func(s *settings) any { return &s.Name }, etcd: etcd04, defDoc: "the host's name", backends: forStore,
 			help: "name of this node in its cluster"},
-		{name: "data-dir", arg: "DIR", at: func(s *settings) any { return &s.DataDir },
+		{name: "data-dir", arg: "DIR", at: func(s *settings) any { return &s.DataDir }, etcd: etcd04,
 			defDoc: "/var/lib/confd for root, else $XDG_STATE_HOME/confd, else ~/.local/state/confd",
 			help:   "holds the store, and with any backend the list of reloads still to be done"},
-		{name: "addr", arg: "HOST:PORT", at: func(s *settings) any { return &s.Addr }, def: "127.0.0.1:4001", backends: forStore,
-			help: "serve the client API here"},
-		{name: "peer-addr", arg: "HOST:PORT", at: func(s *settings) any { return &s.PeerAddr }, def: "127.0.0.1:7001", backends: forStore,
-			help: "serve the other nodes here"},
+		{name: "addr", arg: "HOST:PORT", at: func(s *settings) any { return &s.Addr }, etcd: etcd04, aliases: []string{"advertise-client-urls"}, commas: true, text: true, def: defaultAddr, backends: forStore,
+			help: "what others are told to reach the client API by; also as a URL; of several the first"},
+		{name: "bind-addr", arg: "HOST:PORT", at: func(s *settings) any { return &s.BindAddr }, etcd: etcd04, aliases: []string{"listen-client-urls"}, commas: true, text: true, backends: forStore,
+			defDoc: "as with etcd, the port of -addr on all interfaces, unless -addr is a loopback address: then that",
+			help:   "serve the client API here; may be repeated, or list several with commas"},
+		{name: "peer-addr", arg: "HOST:PORT", at: func(s *settings) any { return &s.PeerAddr }, etcd: etcd04, aliases: []string{"initial-advertise-peer-urls"}, commas: true, text: true, def: defaultPeerAddr, backends: forStore,
+			help: "what other nodes are told to reach this one by; also as a URL"},
+		{name: "peer-bind-addr", arg: "HOST:PORT", at: func(s *settings) any { return &s.PeerBindAddr }, etcd: etcd04, aliases: []string{"listen-peer-urls"}, commas: true, text: true, backends: forStore,
+			defDoc: "made from -peer-addr as -bind-addr is from -addr",
+			help:   "serve the other nodes here"},
 		{name: "max-value", arg: "BYTES", at: func(s *settings) any { return &s.MaxValue }, def: "16777216", backends: forStore,
 			help: "largest value that the store accepts"},
+		{name: "cors", arg: "ORIGIN", at: func(s *settings) any { return &s.CORS }, etcd: etcd04, commas: true, backends: forStore,
+			help: "web pages from here may use the client API; * for all; may be repeated, or list several with commas"},
+		{name: "snapshot-count", arg: "N", at: func(s *settings) any { return &s.SnapshotCount }, etcd: etcd04, env: []string{"ETCD_SNAPSHOTCOUNT"}, def: "8192", backends: forStore,
+			help: "take a snapshot after so many entries of the log"},
+		{name: "peer-heartbeat-interval", arg: "MS", at: func(s *settings) any { return &s.HeartbeatInterval }, etcd: etcd04, aliases: []string{"heartbeat-interval"}, backends: forStore,
+			help: "in milliseconds; -peer-election-timeout is raised to 5 times this if it is less"},
+		{name: "peer-election-timeout", arg: "MS", at: func(s *settings) any { return &s.ElectionTimeout }, etcd: etcd04, aliases: []string{"election-timeout"}, defDoc: "1000", backends: forStore,
+			help: "how long a node waits for a sign of the leader, in milliseconds; at least 250"},
+		{name: "cluster-active-size", arg: "N", at: func(s *settings) any { return &s.ClusterActiveSize }, etcd: etcd04, defDoc: "9", backends: forStore,
+			help: "how many members vote, for /v2/admin/config of a new cluster; not acted on in this version"},
+		{name: "cluster-remove-delay", arg: "SECONDS", at: func(s *settings) any { return &s.ClusterRemoveDelay }, etcd: etcd04, defDoc: "1800", backends: forStore,
+			help: "how long a silent member keeps its place; as above"},
+		{name: "cluster-sync-interval", arg: "SECONDS", at: func(s *settings) any { return &s.ClusterSyncInterval }, etcd: etcd04, defDoc: "5", backends: forStore,
+			help: "how often a standby looks for room; as above"},
+		{name: "enable-pprof", at: func(s *settings) any { return &s.EnablePprof }, etcd: etcd2, backends: forStore,
+			help: "serve Go's profiles at /debug/pprof/ on the client port"},
 	}},
+	{title: "TLS of the embedded store", options: []option{
+		{name: "cert-file", arg: "FILE", at: func(s *settings) any { return &s.CertFile }, etcd: etcd04, backends: forStore,
+			help: "certificate of the client port, which then speaks TLS; read again when it changes"},
+		{name: "key-file", arg: "FILE", at: func(s *settings) any { return &s.KeyFile }, etcd: etcd04, backends: forStore,
+			help: "key of -cert-file"},
+		{name: "ca-file", arg: "FILE", at: func(s *settings) any { return &s.CAFile }, etcd: etcd04, backends: forStore,
+			help: "let in only clients with a certificate of these authorities"},
+		{name: "peer-cert-file", arg: "FILE", at: func(s *settings) any { return &s.PeerCertFile }, etcd: etcd04, backends: forStore,
+			help: "certificate of this node for the other nodes, to serve them and to call them"},
+		{name: "peer-key-file", arg: "FILE", at: func(s *settings) any { return &s.PeerKeyFile }, etcd: etcd04, backends: forStore,
+			help: "key of -peer-cert-file"},
+		{name: "peer-ca-file", arg: "FILE", at: func(s *settings) any { return &s.PeerCAFile }, etcd: etcd04, aliases: []string{"peer-trusted-ca-file"}, backends: forStore,
+			help: "authorities whose certificates the other nodes show; needed with -peer-cert-file"},
+	}},
+	{title: titleEtcd, options: etcdOptions},
 	{title: "Messages", options: []option{
 		{name: "log-level", arg: "LEVEL", at: func(s *settings) any { return &s.LogLevel }, def: "info",
 			help: "panic, fatal, error, warn, info or debug"},
@@ -203,14 +277,35 @@ func options() []option {
 	return all
 }
 
+// flags returns the names the option has as a flag, the documented one first.
+func (o option) flags() []string { return append([]string{o.name}, o.aliases...) }
+
 // envNames returns the names the option has in the environment, the documented one
-// first.
+// first; those that etcd knows come last.
 func (o option) envNames() []string {
 	if o.flagOnly {
 		return nil
 	}
-	return append([]string{"CONFD_" + strings.ToUpper(strings.ReplaceAll(o.name, "-", "_"))}, o.env...)
+	return slices.Concat([]string{"CONFD_" + envName(o.name)}, o.env, o.etcdEnvNames())
 }
+
+// etcdEnvNames returns the names the option has in the environment of etcd.
+func (o option) etcdEnvNames() []string {
+	if o.etcd == noEtcd {
+		return nil
+	}
+	var names []string
+	if o.etcdKey != "" {
+		names = append(names, "ETCD_"+strings.ToUpper(o.etcdKey))
+	}
+	for _, f := range o.flags() {
+		names = append(names, "ETCD_"+envName(f))
+	}
+	return names
+}
+
+// envName returns a flag as part of a name in the environment.
+func envName(flag string) string { return strings.ToUpper(strings.ReplaceAll(flag, "-", "_")) }
 
 // fileKeys returns the keys the option has in confd.toml, the documented one first.
 // confd 0.16 wrote some with dashes and some with underscores; any option may be

@@ -4,12 +4,12 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"sync"
 	"syscall"
@@ -23,73 +23,150 @@ import (
 // ends.
 const closeTimeout = 3 * time.Second
 
-// A store is the embedded store: one node, and the two ports it is reached by.
+// A store is the embedded store: one node, and the ports it is reached by.
 type store struct {
-	node    *raftkv.Node
-	client  net.Listener // nil if the store is not served
-	servers []*http.Server
-	serving sync.WaitGroup
-	closing chan struct{}
-	fail    func(error) // told why the store cannot go on
+	node      *raftkv.Node
+	handler   *v2http.Handler
+	url       string // that the client API is advertised by
+	listeners []listener
+	servers   []*http.Server
+	serving   sync.WaitGroup
+	closing   chan struct{}
+	fail      func(error) // told why the store cannot go on
+}
+
+// A listener is one that the client API is served on.
+type listener struct {
+	net.Listener
+	secure bool
+}
+
+// String returns its address as a URL.
+func (l listener) String() string {
+	return endpoint{listen{secure: l.secure}.scheme(), l.Addr().String()}.String()
 }
 
 // openNode opens the node of the data directory. clientURL is what other nodes are told.
 func (p *program) openNode(ctx context.Context, clientURL string) (*raftkv.Node, error) {
+	p.warnOfEtcdData()
+	peerTLS, err := p.openTLS("peer-", raftkv.TLSFiles{Cert: p.PeerCertFile, Key: p.PeerKeyFile, CA: p.PeerCAFile})
+	if err != nil {
+		return nil, err
+	}
 	node, err := raftkv.Open(ctx, raftkv.Config{
-		Name:      p.Name,
-		DataDir:   filepath.Join(p.DataDir, "store"),
-		PeerAddr:  p.PeerAddr,
-		ClientURL: clientURL,
-		MaxValue:  p.MaxValue,
-		Log:       p.log,
+		Name:              p.Name,
+		DataDir:           filepath.Join(p.DataDir, "store"),
+		PeerAddr:          p.net.peer.addr,
+		AdvertisePeerAddr: p.net.peerHost,
+		PeerTLS:           peerTLS,
+		ClientURL:         clientURL,
+		MaxValue:          p.MaxValue,
+		SnapshotCount:     uint64(p.SnapshotCount),
+		ElectionTimeout:   p.electionTimeout(),
+		Cluster: raftkv.ClusterConfig{
+			ActiveSize:   p.ClusterActiveSize,
+			RemoveDelay:  seconds(p.ClusterRemoveDelay),
+			SyncInterval: seconds(p.ClusterSyncInterval),
+		},
+		Log: p.log,
 	})
 	switch {
 	case errors.Is(err, raftkv.ErrLocked):
 		return nil, hint(err, "a confd is running on it; to render from that one use -backend etcd -node %s", defaultEtcdNode)
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, hint(err, "another confd or etcd may be running; choose another address with -peer-addr")
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return nil, hint(err, "the address is not one of this machine; choose another with -peer-bind-addr")
 	case err != nil:
 		return nil, fmt.Errorf("opening the store: %w", err)
 	}
 	return node, nil
 }
 
+// openTLS reads the files of one port, nil if there are none. Its error names the
+// options, which begin with prefix.
+func (p *program) openTLS(prefix string, files raftkv.TLSFiles) (*raftkv.TLS, error) {
+	if files.Cert == "" {
+		return nil, nil
+	}
+	t, err := raftkv.OpenTLS(files, p.log)
+	if err != nil {
+		names := fmt.Sprintf("-%[1]scert-file, -%[1]skey-file", prefix)
+		if files.CA != "" {
+			names += fmt.Sprintf(", -%sca-file", prefix)
+		}
+		return nil, fmt.Errorf("%s: %w", names, err)
+	}
+	return t, nil
+}
+
+// warnOfEtcdData warns if the data directory holds what an etcd has left there, and no
+// store of ours yet: it is not read.
+func (p *program) warnOfEtcdData() {
+	has := func(name string) bool {
+		_, err := os.Stat(filepath.Join(p.DataDir, name))
+		return err == nil
+	}
+	if !has("store") && (has("member") || has("conf") && has("log")) {
+		p.log.Warn("the data directory holds the data of an etcd; it is left alone and not read", "dir", p.DataDir)
+	}
+}
+
 // openStore opens the store and serves it. fail is called, from another goroutine, if
 // it cannot go on later.
-func (p *program) openStore(ctx context.Context, fail func(error)) (*store, error) {
-	var lc net.ListenConfig
-	client, err := lc.Listen(ctx, "tcp", p.Addr)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, hint(fmt.Errorf("opening the client port: %w", err),
-			"another confd or etcd may be running: follow it with -backend etcd -node http://%s, or choose another address with -addr", p.Addr)
-	}
+func (p *program) openStore(ctx context.Context, fail func(error)) (_ *store, err error) {
+	st := &store{closing: make(chan struct{}), fail: fail}
+	defer func() {
+		if err != nil {
+			for _, l := range st.listeners {
+				l.Close()
+			}
+		}
+	}()
+	clientTLS, err := p.openTLS("", raftkv.TLSFiles{Cert: p.CertFile, Key: p.KeyFile, CA: p.CAFile})
 	if err != nil {
-		return nil, fmt.Errorf("opening the client port: %w", err)
-	}
-	node, err := p.openNode(ctx, clientURL(client.Addr()))
-	if err != nil {
-		client.Close()
 		return nil, err
 	}
-	st := &store{node: node, client: client, closing: make(chan struct{}), fail: fail}
-	handler := v2http.New(node, v2http.Options{MaxValue: p.MaxValue, Log: p.log})
-	st.serve(client, v2http.Server(handler, p.log))
-	peer := v2http.Server(handler, p.log)
-	peer.Handler = peerOnly(handler)
-	st.serve(node.PeerHTTP(), peer)
+	for _, on := range p.net.client {
+		l, err := p.listenClient(ctx, on, clientTLS)
+		if err != nil {
+			return nil, err
+		}
+		st.listeners = append(st.listeners, l)
+	}
+	st.url = p.clientURL(st.listeners[0].Addr())
+	if st.node, err = p.openNode(ctx, st.url); err != nil {
+		return nil, err
+	}
+	st.handler = v2http.New(st.node, v2http.Options{MaxValue: p.MaxValue, CORS: p.CORS, Pprof: p.EnablePprof, Log: p.log})
+	for _, l := range st.listeners {
+		st.serve(l, v2http.Server(st.handler, p.log))
+	}
+	peer := v2http.Server(st.handler, p.log)
+	peer.Handler = st.handler.Peer()
+	st.serve(st.node.PeerHTTP(), peer)
 	st.serving.Go(st.guard)
 	return st, nil
 }
 
-// peerOnly passes on what the peer port answers over HTTP.
-func peerOnly(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/version" {
-			http.NotFound(w, r)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
+// listenClient opens one port of the client API.
+func (p *program) listenClient(ctx context.Context, on listen, t *raftkv.TLS) (listener, error) {
+	if !on.secure {
+		t = nil
+	}
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", on.addr)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return listener{}, hint(fmt.Errorf("opening the client port: %w", err),
+			"another confd or etcd may be running: follow it with -backend etcd -node %s, or choose another address with -addr", endpoint{on.scheme(), reachable(on.addr)})
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return listener{}, hint(fmt.Errorf("opening the client port: %w", err),
+			"the address is not one of this machine; choose another with -bind-addr")
+	case err != nil:
+		return listener{}, fmt.Errorf("opening the client port: %w", err)
+	}
+	return listener{t.Listener(l, p.log), on.secure}, nil
 }
 
 // serve serves one port until the store is closed.
@@ -116,6 +193,7 @@ func (st *store) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	close(st.closing)
+	st.handler.EndWatches()
 	var ending sync.WaitGroup
 	for _, srv := range st.servers {
 		ending.Go(func() {
@@ -130,14 +208,25 @@ func (st *store) close() error {
 	return err
 }
 
-// clientURL returns how a client on this machine reaches the client port.
-func clientURL(addr net.Addr) string {
-	host, port, err := net.SplitHostPort(addr.String())
-	if err != nil {
-		return "http://" + addr.String()
+// clientURL returns how others are told to reach the client API, which listens on addr:
+// by the address to advertise, unless that leaves the host or the port open.
+func (p *program) clientURL(addr net.Addr) string {
+	u := p.net.clientURL
+	host, port, _ := net.SplitHostPort(u.host)
+	if _, actual, err := net.SplitHostPort(addr.String()); err == nil && port == "0" {
+		port = actual
 	}
-	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+	return endpoint{u.scheme, reachable(net.JoinHostPort(host, port))}.String()
+}
+
+// reachable returns an address that this machine can dial for one to listen on.
+func reachable(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return addr
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
-	return "http://" + net.JoinHostPort(cmp.Or(host, "127.0.0.1"), port)
+	return net.JoinHostPort(host, port)
 }

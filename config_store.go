@@ -1,0 +1,154 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"confd/raftkv/v2http"
+)
+
+// validateStore checks what matters to the embedded store only, and resolves its
+// addresses. It returns every fault, joined.
+func validateStore(s *settings) error {
+	var errs []error
+	fault := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+
+	if s.MaxValue <= 0 {
+		fault("a largest value of %d bytes: want at least 1", s.MaxValue)
+	}
+	if s.DataDir == "" {
+		errs = append(errs, hint(errors.New("no place for the embedded store: neither XDG_STATE_HOME nor HOME is set"),
+			"give it one with -data-dir, or choose another -backend"))
+	}
+	if s.StoreOnly && s.Onetime {
+		fault("-store-only and -onetime contradict each other: one renders nothing, the other renders once")
+	}
+	for _, name := range []string{"snapshot-count", "peer-heartbeat-interval", "peer-election-timeout", "cluster-active-size"} {
+		if n, ok := byName()[name].at(s).(*int); ok && *n <= 0 && s.given[name] != fromDefault {
+			fault("%s: want at least 1, not %d", s.spelt[name], *n)
+		}
+	}
+	for _, name := range []string{"cluster-remove-delay", "cluster-sync-interval"} {
+		if n, ok := byName()[name].at(s).(*float64); ok && (*n < 0 || *n > maxSeconds) {
+			fault("%s: want 0 to %d seconds, not %v", s.spelt[name], int(maxSeconds), *n)
+		}
+	}
+	for _, origin := range s.CORS {
+		if _, err := v2http.ParseCORS(origin); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", s.spelt["cors"], err))
+		}
+	}
+	return errors.Join(append(errs, validateTLS(s), resolveAddresses(s), validateAlone(s))...)
+}
+
+// maxSeconds bounds options in seconds, so that they fit into a time.Duration.
+const maxSeconds = 1e9
+
+func validateTLS(s *settings) error {
+	var errs []error
+	fault := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if (s.CertFile == "") != (s.KeyFile == "") {
+		fault("-cert-file and -key-file belong together: only one is given")
+	} else if s.CAFile != "" && s.CertFile == "" {
+		fault("-ca-file needs -cert-file and -key-file")
+	}
+	if s.Etcd.ClientCertAuth && s.CAFile == "" {
+		fault("-client-cert-auth needs -trusted-ca-file")
+	}
+	if (s.PeerCertFile == "") != (s.PeerKeyFile == "") {
+		fault("-peer-cert-file and -peer-key-file belong together: only one is given")
+	} else if s.PeerCAFile != "" && s.PeerCertFile == "" {
+		fault("-peer-ca-file needs -peer-cert-file and -peer-key-file")
+	}
+	if s.PeerCertFile != "" && s.PeerCAFile == "" {
+		errs = append(errs, hint(errors.New("-peer-cert-file needs -peer-ca-file: nodes let each other in by certificate, in both directions"),
+			"name the file with the authority that has issued the certificates of the nodes"))
+	}
+	return errors.Join(errs...)
+}
+
+// validateAlone returns an error if the node is to join others, which this version
+// cannot do: to start alone instead would make two clusters of one.
+func validateAlone(s *settings) error {
+	var errs []error
+	joins := func(option, what string) {
+		errs = append(errs, hint(fmt.Errorf("%s %q: this version cannot join other nodes", s.spelt[option], what),
+			"to serve a store on this machine alone, leave the option out; to follow the nodes that are there, use -backend etcd -node URL"))
+	}
+	own := func(addr string) bool {
+		u, err := splitURL(addr, false)
+		return err == nil && s.isOwnPeer(u.host)
+	}
+	peers, from := s.Etcd.Peers, "peers"
+	if s.Etcd.PeersFile != "" {
+		data, err := os.ReadFile(s.Etcd.PeersFile)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", s.spelt["peers-file"], err))
+		}
+		peers, from = splitList(strings.Fields(string(data)), true), "peers-file"
+	}
+	for _, p := range peers {
+		if !own(p) {
+			joins(from, p)
+		}
+	}
+	for _, member := range s.Etcd.InitialCluster {
+		name, url, ok := strings.Cut(member, "=")
+		switch {
+		case !ok:
+			errs = append(errs, hint(fmt.Errorf("%s %q is not NAME=URL", s.spelt["initial-cluster"], member), "as in -initial-cluster %s=http://%s", s.Name, defaultPeerAddr))
+		case name != s.Name && !own(url):
+			joins("initial-cluster", member)
+		}
+	}
+	if s.Etcd.Discovery != "" {
+		joins("discovery", s.Etcd.Discovery)
+	}
+	if s.Etcd.DiscoverySRV != "" {
+		joins("discovery-srv", s.Etcd.DiscoverySRV)
+	}
+	switch state := s.Etcd.InitialClusterState; state {
+	case "new":
+	case "existing":
+		joins("initial-cluster-state", state)
+	default:
+		errs = append(errs, fmt.Errorf("%s: want new or existing, not %q", s.spelt["initial-cluster-state"], state))
+	}
+	if s.Etcd.Proxy != "off" {
+		errs = append(errs, fmt.Errorf("%s %q: confd is no proxy", s.spelt["proxy"], s.Etcd.Proxy))
+	}
+	return errors.Join(errs...)
+}
+
+// isOwnPeer tells whether host is an address of this node's peer port.
+func (s *settings) isOwnPeer(host string) bool {
+	if host == s.net.peer.addr || host == s.net.peerHost {
+		return true
+	}
+	for _, addr := range s.PeerAddr {
+		if u, err := splitURL(addr, false); err == nil && u.host == host {
+			return true
+		}
+	}
+	return false
+}
+
+// electionTimeout returns how long a node waits for a sign of its leader, 0 for the
+// default. The times of etcd 0.4 were too short for a disk that is busy, so there is a
+// floor.
+func (s *settings) electionTimeout() time.Duration {
+	const floor, heartbeats = 250, 5
+	if s.HeartbeatInterval == 0 && s.ElectionTimeout == 0 {
+		return 0
+	}
+	return time.Duration(max(floor, heartbeats*s.HeartbeatInterval, s.ElectionTimeout)) * time.Millisecond
+}
+
+// seconds returns a duration given in seconds.
+func seconds(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }
