@@ -1,6 +1,6 @@
 # Everything a newcomer and the CI need. "make test" is the one that matters.
 
-PACKAGES = nginx haproxy curl etcd-server etcd-client
+PACKAGES = nginx haproxy curl openssl etcd-server etcd-client python3-etcd
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .PHONY: all build test deps check race fuzz bench docs
@@ -11,15 +11,16 @@ build: ## the program, static
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o confd .
 
 test: deps ## install what the tests need, run them all
-	go test ./...
+	go test -count=1 ./...
 
 # The tests use real programs from Debian's packages. Their services are not started:
 # a policy-rc.d that says no stands in for the time of the installation.
-deps: ## install nginx, haproxy, curl and etcd if one is missing (Debian, root)
+deps: ## install nginx, haproxy, curl, openssl, etcd and its clients if one is missing (Debian, root)
 	@missing=; \
-	for p in nginx haproxy curl etcd etcdctl; do \
+	for p in nginx haproxy curl openssl etcd etcdctl; do \
 		PATH="$$PATH:/usr/sbin" command -v $$p >/dev/null || missing="$$missing $$p"; \
 	done; \
+	/usr/bin/python3 -c 'import etcd' 2>/dev/null || missing="$$missing python3-etcd"; \
 	[ -n "$$missing" ] || exit 0; \
 	echo "installing, because missing:$$missing"; \
 	policy=/usr/sbin/policy-rc.d; \

@@ -33,11 +33,12 @@ var rooms = map[string][]string{
 	"template":             {"backends"},
 	"resource":             {"backends", "template"},
 	"raftkv":               {"raftkv/fsm", "raftkv/tree"},
+	"raftkv/auth":          {},
 	"raftkv/client":        {"raftkv/tree"},
 	"raftkv/fsm":           {"raftkv/tree"},
 	"raftkv/raftkvtest":    {"raftkv", "raftkv/tree"},
 	"raftkv/tree":          {},
-	"raftkv/v2http":        {"raftkv", "raftkv/tree"},
+	"raftkv/v2http":        {"raftkv", "raftkv/auth", "raftkv/tree"},
 	"integration":          {},
 }
 
@@ -45,6 +46,7 @@ var rooms = map[string][]string{
 // rooms; nobody but the main package knows several of them.
 var libraries = map[string][]string{
 	"github.com/BurntSushi/toml":           {"backends/file", "resource"},
+	"github.com/VictoriaMetrics/metrics":   {"raftkv/v2http"},
 	"github.com/fsnotify/fsnotify":         {"backends/file"},
 	"github.com/hashicorp/go-hclog":        {"raftkv"},
 	"github.com/hashicorp/go-raftchunking": {"raftkv", "raftkv/fsm"},
@@ -53,7 +55,8 @@ var libraries = map[string][]string{
 	"github.com/kelseyhightower/memkv":     {"template"},
 	"github.com/tidwall/btree":             {"backends", "raftkv/tree"},
 	"go.yaml.in/yaml/v3":                   {"backends/file"},
-	"golang.org/x/sys":                     {"raftkv", "resource"},
+	"golang.org/x/crypto":                  {"raftkv/auth"},
+	"golang.org/x/sys":                     {".", "raftkv", "resource"},
 }
 
 type pkg struct {

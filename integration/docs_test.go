@@ -55,7 +55,7 @@ func fences(page string) []fence {
 //
 // "make test" is the one block that is not run: it runs this test.
 func TestDocs(t *testing.T) {
-	needs(t, "curl", "nginx", "haproxy", "etcdctl")
+	needs(t, "curl", "nginx", "haproxy", "etcdctl", "openssl")
 	for _, addr := range []string{"127.0.0.1:4001", "127.0.0.1:7001"} {
 		l, err := net.Listen("tcp", addr)
 		if err != nil {
