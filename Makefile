@@ -38,6 +38,13 @@ check: ## gofmt, vet, staticcheck
 race: ## all tests but the real processes, with the race detector
 	go test -race $$(go list ./... | grep -v /integration)
 
+FUZZTIME = 30s
+fuzz: ## every fuzz target for FUZZTIME; what it finds is kept in testdata/fuzz
+	@grep -rHoE '^func Fuzz[A-Za-z0-9]+' --include='*_test.go' . | sed 's/:func / /' | while read file target; do \
+		echo "$$target in $$(dirname $$file)"; \
+		go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file) || exit 1; \
+	done
+
 docs: ## write the generated pages of docs/ anew
 	go test . ./template -run Doc -update
 
