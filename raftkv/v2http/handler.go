@@ -127,6 +127,7 @@ func New(node Node, opts Options) *Handler {
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
 	}
+	h.watches.none.L = &h.watches.mu
 	h.exchanges.New = func() any { return new(exchange) }
 	return h
 }

@@ -101,12 +101,16 @@ func (c *watchConn) giveBack() bool {
 	if c.conn.SetDeadline(time.Time{}) != nil {
 		return false
 	}
-	conn := c.conn
-	if len(c.early) > 0 {
+	conn, early := c.conn, c.early
+	if e, ok := conn.(*earlyConn); ok {
+		// Else there would be one more wrapper after each watch.
+		conn, early = e.Conn, append(early, e.early...)
+	}
+	if len(early) > 0 {
 		if _, ok := conn.(*tls.Conn); ok {
 			return false // in a wrapper the server would not see that it is TLS
 		}
-		conn = &earlyConn{Conn: conn, early: c.early}
+		conn = &earlyConn{Conn: conn, early: early}
 	}
 	// It returns as soon as it has the connection, with the listener's error.
 	return errors.Is(c.srv.Serve(&oneListener{conn: conn}), errOneListener)
@@ -194,7 +198,7 @@ type watches struct {
 	mu    sync.Mutex
 	conns map[*watchConn]struct{}
 	ended bool
-	wg    sync.WaitGroup
+	none  sync.Cond // told when conns has become empty; of mu
 }
 
 // add reports whether watches are open still. Either way remove is called for c.
@@ -205,15 +209,16 @@ func (ws *watches) add(c *watchConn) bool {
 		ws.conns = make(map[*watchConn]struct{})
 	}
 	ws.conns[c] = struct{}{}
-	ws.wg.Add(1)
 	return !ws.ended
 }
 
 func (ws *watches) remove(c *watchConn) {
 	ws.mu.Lock()
+	defer ws.mu.Unlock()
 	delete(ws.conns, c)
-	ws.mu.Unlock()
-	ws.wg.Done()
+	if len(ws.conns) == 0 {
+		ws.none.Broadcast()
+	}
 }
 
 func (ws *watches) ending() bool {
@@ -224,12 +229,6 @@ func (ws *watches) ending() bool {
 
 // end ends all watches and waits for them.
 func (ws *watches) end() {
-	ws.mu.Lock()
-	ws.ended = true
-	for c := range ws.conns {
-		c.watcher.Close()
-	}
-	ws.mu.Unlock()
 	stuck := time.AfterFunc(endGrace, func() {
 		ws.mu.Lock()
 		defer ws.mu.Unlock()
@@ -238,7 +237,15 @@ func (ws *watches) end() {
 		}
 	})
 	defer stuck.Stop()
-	ws.wg.Wait()
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	ws.ended = true
+	for c := range ws.conns {
+		c.watcher.Close()
+	}
+	for len(ws.conns) > 0 {
+		ws.none.Wait()
+	}
 }
 
 // An earlyConn is a connection of which something has been read already.

@@ -117,6 +117,42 @@ func TestPipelinedAfterWatch(t *testing.T) {
 	}
 }
 
+// TestWrappersAfterWatch: however often a client pipelines behind a watch, its connection
+// has one wrapper at most, with all that has been read, and none when that is nothing.
+func TestWrappersAfterWatch(t *testing.T) {
+	for _, test := range []struct{ left, early, want string }{
+		{"", "", ""},
+		{"", "GET ", "GET "},
+		{"/v2", "", "/v2"},
+		{"/v2", "GET ", "GET /v2"},
+	} {
+		theirs, ours := net.Pipe()
+		var got string
+		var below net.Conn
+		srv := &http.Server{ConnState: func(conn net.Conn, s http.ConnState) {
+			if s != http.StateNew { // that comes before anybody reads
+				return
+			}
+			below = conn
+			if e, ok := conn.(*earlyConn); ok {
+				below, got = e.Conn, string(e.early)
+			}
+			if got == "" {
+				below = conn
+			}
+		}}
+		c := &watchConn{srv: srv, conn: &earlyConn{ours, []byte(test.left)}, early: []byte(test.early)}
+		if !c.giveBack() {
+			t.Fatal("the server did not take the connection")
+		}
+		if got != test.want || below != ours {
+			t.Errorf("%q before %q: the server got %q, in front of a %T", test.early, test.left, got, below)
+		}
+		theirs.Close()
+		srv.Close()
+	}
+}
+
 // TestWatchAndClose: the connection ends with the answer if the client said so, or
 // speaks HTTP/1.0, which has no chunks.
 func TestWatchAndClose(t *testing.T) {
