@@ -208,7 +208,9 @@ of the store. All other errors begin with ` + "`confd: error:`" + `.
 ## Other than etcdctl
 
 Flags may stand anywhere; behind ` + "`--`" + ` there are none. Too many arguments, a negative
-` + "`--ttl`" + ` and an unknown ` + "`--output`" + ` are refused rather than passed over. ` + "`user add`" + ` refuses a
+` + "`--ttl`" + ` and an unknown ` + "`--output`" + ` are refused rather than passed over, and so is a comparison with an
+empty value or index 0, which etcdctl drops: with a variable that is unset,
+` + "`rm --with-value \"$old\" KEY`" + ` must not remove the key. ` + "`user add`" + ` refuses a
 user who exists, ` + "`user passwd`" + ` one who does not. ` + "`--roles`" + ` takes commas. ` + "`exec-watch`" + ` runs
 its program once per change, one at a time. ` + "`backup`" + ` and ` + "`import`" + ` work over the API.
 Passwords are never shown, not by ` + "`--debug`" + ` either; those on a command line are seen by other

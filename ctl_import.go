@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,6 +21,10 @@ import (
 const (
 	importWriters    = 16 // writes under way at a time; the store commits them together
 	progressInterval = 2 * time.Second
+
+	// maxImportTTL is the longest time to live in seconds, a hundred years: the store
+	// refuses more than 136, and etcd overflows at 292.
+	maxImportTTL = 100 * 365 * 24 * 60 * 60
 )
 
 // An importRun is one run of import.
@@ -90,8 +95,11 @@ func (run *importRun) read(in io.Reader) error {
 
 // add sorts a node and all below it into directories and files.
 func (run *importRun) add(n *client.Node) error {
-	if n.Key == "" {
+	switch {
+	case n.Key == "":
 		return failure("the copy has a key without a name")
+	case n.Key != path.Clean("/"+n.Key): // the API would take it for another key
+		return failure("the copy's %q is not a clean key; it would become %q", n.Key, path.Clean("/"+n.Key))
 	}
 	expires, err := expiration(n, run.now)
 	if err != nil {
@@ -126,7 +134,7 @@ func expiration(n *client.Node, now time.Time) (time.Time, error) {
 		}
 		return at, nil
 	case n.TTL != 0:
-		return now.Add(time.Duration(n.TTL) * time.Second), nil
+		return now.Add(time.Duration(min(max(n.TTL, -maxImportTTL), maxImportTTL)) * time.Second), nil
 	}
 	return time.Time{}, nil
 }
@@ -192,19 +200,22 @@ func (run *importRun) progress() (stop func()) {
 func (run *importRun) makeDir(ctx context.Context, n *client.Node) error {
 	opts := client.SetOptions{Dir: true, TTL: run.ttl(n)}
 	_, err := run.c.conn.Create(ctx, n.Key, "", opts)
-	if !client.IsCode(err, client.CodeNodeExist) || opts.TTL == 0 || run.keep {
-		if client.IsCode(err, client.CodeNodeExist) {
-			return nil
-		}
+	switch {
+	case !client.IsCode(err, client.CodeNodeExist):
 		return err
+	case run.keep:
+		return nil
 	}
-	// An update would empty a file of that name.
+	// What exists may be a file; an update would empty it.
 	r, err := run.c.conn.Get(ctx, n.Key, client.GetOptions{Quorum: true})
 	if err != nil {
 		return err
 	}
 	if !r.Event.Node.Dir {
 		return failure("the copy has a directory there, the store a value")
+	}
+	if opts.TTL == 0 {
+		return nil
 	}
 	_, err = run.c.conn.Update(ctx, n.Key, "", opts)
 	return err
@@ -228,11 +239,13 @@ func (run *importRun) writeFile(ctx context.Context, n *client.Node) error {
 	return err
 }
 
-// ttl returns the whole seconds that a node has left, at least one, or 0 for ever.
+// ttl returns the whole seconds that a node has left, from one to maxImportTTL, or 0 for
+// ever.
 func (run *importRun) ttl(n *client.Node) uint64 {
 	at, err := expiration(n, run.now)
 	if err != nil || at.IsZero() {
 		return 0
 	}
-	return uint64(max(1, int64((time.Until(at)+time.Second-1)/time.Second)))
+	left := min(time.Until(at), maxImportTTL*time.Second) // Until says 292 years for all that is later
+	return uint64(max(1, (left+time.Second-1)/time.Second))
 }

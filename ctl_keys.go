@@ -29,8 +29,8 @@ func writeCommands() []command {
 			help: "store a value", detail: stdinNote + " " + dashValueNote,
 			flags: []ctlFlag{
 				ttlFlag,
-				{name: "swap-with-value", arg: "VALUE", help: "only if the key has this value"},
-				{name: "swap-with-index", arg: "INDEX", kind: isNumber, help: "only if the key was last changed at this index"},
+				{name: "swap-with-value", arg: "VALUE", guard: true, help: "only if the key has this value, which must not be empty"},
+				{name: "swap-with-index", arg: "INDEX", kind: isNumber, guard: true, help: "only if the key was last changed at this index, 1 or more"},
 			},
 			examples: []example{
 				{"Store a value", "confd set /app/port 8080"},
@@ -121,8 +121,8 @@ func removeCommands() []command {
 			flags: []ctlFlag{
 				{name: "recursive", also: []string{"r"}, help: "or a directory with all that is below"},
 				{name: "dir", help: "or an empty directory"},
-				{name: "with-value", arg: "VALUE", help: "only if the key has this value"},
-				{name: "with-index", arg: "INDEX", kind: isNumber, help: "only if the key was last changed at this index"},
+				{name: "with-value", arg: "VALUE", guard: true, help: "only if the key has this value, which must not be empty"},
+				{name: "with-index", arg: "INDEX", kind: isNumber, guard: true, help: "only if the key was last changed at this index, 1 or more"},
 			},
 			examples: []example{
 				{"Remove a key", "confd rm /app/motd"},

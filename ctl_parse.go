@@ -22,6 +22,7 @@ type ctlFlag struct {
 	env   string // its name in the environment; "" = none
 	help  string
 	quiet bool // known for the sake of old scripts, not shown in the help
+	guard bool // it limits a change, so that an empty value or 0 must not count as none
 }
 
 // A flagKind is what the value of a flag must be.
@@ -208,13 +209,20 @@ func (c *call) count() error {
 // check tells whether the flag can have the value.
 func (f ctlFlag) check(value string) error {
 	switch {
+	case f.guard && value == "":
+		return hint(failure("--%s: the value is empty", f.name),
+			"the API cannot compare with an empty value; leave the flag out to change the key whatever it has")
 	case f.arg == "":
 		if _, err := strconv.ParseBool(value); err != nil {
 			return failure("--%s: want true or false, not %q", f.name, value)
 		}
 	case f.kind == isNumber:
-		if _, err := strconv.ParseUint(value, 10, 64); err != nil {
+		n, err := strconv.ParseUint(value, 10, 64)
+		switch {
+		case err != nil:
 			return failure("--%s: want a whole number, 0 or more, not %q", f.name, value)
+		case f.guard && n == 0:
+			return hint(failure("--%s: no key has index 0", f.name), "leave the flag out to change the key whenever it was last changed")
 		}
 	case f.kind == isDuration:
 		if d, err := time.ParseDuration(value); err != nil || d < 0 {

@@ -215,6 +215,33 @@ func TestCommandMistakes(t *testing.T) {
 	}
 }
 
+// TestEmptyComparison makes sure that a comparison with nothing changes nothing.
+func TestEmptyComparison(t *testing.T) {
+	const (
+		empty = ": the value is empty\nconfd: hint: the API cannot compare with an empty value; leave the flag out to change the key whatever it has\n"
+		zero  = ": no key has index 0\nconfd: hint: leave the flag out to change the key whenever it was last changed\n"
+	)
+	for _, test := range []struct{ args, flag, want string }{
+		{"set --swap-with-value ~ /a v", "--swap-with-value", empty},
+		{"set --swap-with-value= /a v", "--swap-with-value", empty},
+		{"set --swap-with-value ~ --swap-with-index 4 /a v", "--swap-with-value", empty},
+		{"set --swap-with-index 0 /a v", "--swap-with-index", zero},
+		{"set --swap-with-index ~ /a v", "--swap-with-index", empty},
+		{"rm --with-value ~ /a", "--with-value", empty},
+		{"rm --with-index=00 /a", "--with-index", zero},
+	} {
+		f := newFakeStore(t, http.StatusOK, aNode)
+		args := strings.Fields(test.args)
+		for i := range args {
+			args[i] = strings.Trim(args[i], "~")
+		}
+		code, stdout, stderr := ctl(t, "", []string{"ETCDCTL_PEERS=" + f.url}, args...)
+		if want := "confd: error: " + test.flag + test.want; code != ctlFailure || stderr != want || stdout != "" || f.seen() != "" {
+			t.Errorf("%s: exit code %d, asked %q: %s\nwant %s", test.args, code, f.seen(), stderr, want)
+		}
+	}
+}
+
 // TestEndpoints pins who is asked: a flag before the environment, the environment before
 // the default.
 func TestEndpoints(t *testing.T) {
