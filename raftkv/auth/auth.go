@@ -10,6 +10,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -42,6 +43,7 @@ type Config struct {
 	Changed error            // what SetMeta returns, by errors.Is, if the value is not prev any more
 	Cost    int              // of bcrypt for new passwords; 0 is 10, as etcd's
 	Now     func() time.Time // clock for counting failures; nil is time.Now
+	Log     *slog.Logger     // for addresses that fail too often; nil discards
 }
 
 // An Auth decides over the state in a store. Its methods may be called concurrently.
@@ -53,40 +55,54 @@ type Auth struct {
 	macs    sync.Pool // of HMACs under the key of this process, for tags
 	slots   chan struct{}
 	compare func(hash, password []byte) bool
-	dummy   func() []byte // hash for users who do not exist
+	dummy   []byte // hash for users who do not exist
+	log     *slog.Logger
 
 	state    atomic.Pointer[state]
-	known    known
-	failures failures
+	known    memory // logins that were right
+	wrong    memory // logins that were not, apart so that they displace none that were
+	failures *failures
+	lanes    lanes
 }
 
 // New returns an Auth over cfg.Store.
 func New(cfg Config) *Auth {
 	a := &Auth{
-		store:   cfg.Store,
-		changed: cfg.Changed,
-		cost:    cfg.Cost,
-		slots:   make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
-		compare: func(hash, password []byte) bool { return bcrypt.CompareHashAndPassword(hash, password) == nil },
+		store:    cfg.Store,
+		changed:  cfg.Changed,
+		cost:     cfg.Cost,
+		log:      cfg.Log,
+		failures: newFailures(cfg.Now),
+		slots:    make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
+		compare:  func(hash, password []byte) bool { return bcrypt.CompareHashAndPassword(hash, password) == nil },
+	}
+	if a.log == nil {
+		a.log = slog.New(slog.DiscardHandler)
 	}
 	if a.cost == 0 {
 		a.cost = bcrypt.DefaultCost
 	}
-	a.dummy = sync.OnceValue(func() []byte {
-		h, err := bcrypt.GenerateFromPassword([]byte(rand.Text()), a.cost)
-		if err != nil {
-			panic(err) // the cost is out of bounds, which is a mistake in the program
-		}
-		return h
-	})
-	a.failures.now = cfg.Now
-	if a.failures.now == nil {
-		a.failures.now = time.Now
-	}
+	a.dummy = newDummy(a.cost)
 	key := make([]byte, sha256.Size)
 	_, _ = rand.Read(key) // never fails
 	a.macs.New = func() any { return hmac.New(sha256.New, key) }
 	return a
+}
+
+// defaultDummy is the hash, of the default cost, of a random text that nobody has kept. It is
+// made beforehand: to make it takes as long as a comparison.
+const defaultDummy = "$2a$10$EOjFwh7sEh1u2aSRgBlfHeZ4UVt2AbJxG9UQ/OpFNFJOYtJUAFf2e"
+
+// newDummy returns a hash that costs as much to compare with as those of passwords do.
+func newDummy(cost int) []byte {
+	if cost == bcrypt.DefaultCost {
+		return []byte(defaultDummy)
+	}
+	h, err := bcrypt.GenerateFromPassword([]byte(rand.Text()), cost)
+	if err != nil {
+		panic(err) // the cost is out of bounds, which is a mistake in the program
+	}
+	return h
 }
 
 // A Kind says why a change was refused.

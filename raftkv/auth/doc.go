@@ -25,17 +25,23 @@
 //
 // A bcrypt comparison takes some 50 ms of a processor, so:
 //
-//   - A login that has succeeded is remembered, as a keyed hash of the name, the password
-//     and the stored hash under a key that this process has drawn. Requests with it pay
-//     about a microsecond. A new password makes another stored hash, so the memory
-//     needs no cleaning; it holds at most 4096 logins.
-//   - At most half of the processors, one at least, compare at the same time, and
-//     after a failure that place rests three times as long as the comparison took: wrong
-//     passwords from everywhere take an eighth of the machine (a quarter of one processor
-//     if it has one or two), and remembered logins do not notice.
-//   - An address (of IPv6 its /64) that has failed ten times in a row is refused without a
-//     comparison, and gets one try each second. That is by address and not by user, so
-//     that nobody can lock out a user from elsewhere.
+//   - A login that has been compared is remembered, as a keyed hash of the name, the
+//     password and the stored hash under a key that this process has drawn. Requests with
+//     it pay about a microsecond. A new password makes another stored hash, so the memory
+//     needs no cleaning. It holds at most 4096 logins that were right and, apart, as many
+//     that were wrong: a client that repeats one wrong login costs nobody anything.
+//   - At most half of the processors, one at least, compare at the same time, one login of
+//     each address at most. A login waits 1.5 s for its turn and is then refused; etcd's
+//     clients wait 2 s for an answer.
+//   - An address (of IPv6 its /64) rests after a failure three times as long as the
+//     comparison took, half a second at most. Others do not wait for that: one address
+//     takes a quarter of one processor at most, and remembered logins do not notice.
+//     Wrong logins from many addresses together can take all places for new logins.
+//   - A name that has failed ten times in a row from one address is refused there without a
+//     comparison, and gets one try each second; an address that has failed a hundred times
+//     with any names gets two each second. That is by address, so that nobody can lock out a
+//     user from elsewhere, and by name, so that a user does not lock out the others behind
+//     one address. It is logged when it begins.
 //   - A user who does not exist costs the same as one who does, so that the time of an
 //     answer does not tell names.
 //

@@ -10,22 +10,50 @@ import (
 )
 
 const (
-	// failureBurst is how many failures a source has free.
+	// failureBurst is how many failures a source has free with one name, and failureTime
+	// how long it takes to get one of them back.
 	failureBurst = 10
+	failureTime  = time.Second
 
-	// failureTime is how long it takes to get one of them back.
-	failureTime = time.Second
+	// sourceBurst and sourceTime are the same for a source with all names.
+	sourceBurst = 100
+	sourceTime  = failureTime / 2
 
-	// maxSources is how many sources are counted.
-	maxSources = 4096
+	// maxCounted is how many sources, and how many names of sources, are counted.
+	maxCounted = 4096
+
+	// warnTime is how long nothing more is logged about a source.
+	warnTime = 10 * time.Minute
 )
 
-// failures counts the failed logins of each source.
+// An account is one name, as a tag, as one source uses it.
+type account struct {
+	source netip.Prefix
+	name   tag
+}
+
+// failures counts the failed logins.
 type failures struct {
 	now func() time.Time // set on construction
 
-	mu   sync.Mutex
-	free map[netip.Prefix]time.Time // :: source → when it has all of its burst again
+	mu       sync.Mutex
+	accounts deadlines[account]      // when it has all of its burst again
+	sources  deadlines[netip.Prefix] // when it has all of its burst again
+	rests    deadlines[netip.Prefix] // when its next comparison may begin
+	warned   deadlines[netip.Prefix] // when it may be logged again
+}
+
+func newFailures(now func() time.Time) *failures {
+	if now == nil {
+		now = time.Now
+	}
+	return &failures{
+		now:      now,
+		accounts: make(deadlines[account]),
+		sources:  make(deadlines[netip.Prefix]),
+		rests:    make(deadlines[netip.Prefix]),
+		warned:   make(deadlines[netip.Prefix]),
+	}
 }
 
 // sourceOf returns what an address is counted as: itself, of IPv6 the /64, which one
@@ -47,41 +75,70 @@ func sourceOf(from string) netip.Prefix {
 	return p
 }
 
-// allow reports whether the source may fail once more.
-func (f *failures) allow(source netip.Prefix) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.free[source].Sub(f.now()) <= (failureBurst-1)*failureTime
-}
-
-// add counts a failure.
-func (f *failures) add(source netip.Prefix) {
+// allow reports whether acc may fail once more. If not, warn is whether to log that.
+func (f *failures) allow(acc account) (ok, warn bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	now := f.now()
-	if f.free == nil {
-		f.free = make(map[netip.Prefix]time.Time)
+	if f.accounts.left(acc, now) <= (failureBurst-1)*failureTime &&
+		f.sources.left(acc.source, now) <= (sourceBurst-1)*sourceTime {
+		return true, false
 	}
-	at, found := f.free[source]
-	if !found && len(f.free) >= maxSources {
-		f.evictLocked(now)
+	if f.warned.left(acc.source, now) > 0 {
+		return false, false
+	}
+	f.warned.extend(acc.source, now, warnTime)
+	return false, true
+}
+
+// add counts a failure, after which the source has to rest.
+func (f *failures) add(acc account, rest time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := f.now()
+	f.accounts.extend(acc, now, failureTime)
+	f.sources.extend(acc.source, now, sourceTime)
+	f.rests.extend(acc.source, now, rest)
+}
+
+// rest returns how long the source still has to rest.
+func (f *failures) rest(source netip.Prefix) time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.rests.left(source, f.now())
+}
+
+// deadlines are times by key, at most maxCounted of them. One that has passed is as good as
+// none.
+type deadlines[K comparable] map[K]time.Time
+
+// left returns how long it is until the deadline of k, 0 if it has passed.
+func (d deadlines[K]) left(k K, now time.Time) time.Duration {
+	return max(0, d[k].Sub(now))
+}
+
+// extend moves the deadline of k, or now if it has passed, by dur. If there is no room,
+// those that have passed are forgotten, or any one.
+func (d deadlines[K]) extend(k K, now time.Time, dur time.Duration) {
+	at, found := d[k]
+	if !found && len(d) >= maxCounted {
+		d.evict(now)
 	}
 	if at.Before(now) {
 		at = now
 	}
-	f.free[source] = at.Add(failureTime)
+	d[k] = at.Add(dur)
 }
 
-// evictLocked forgets the sources that have all of their burst, or any one.
-func (f *failures) evictLocked(now time.Time) {
-	var last netip.Prefix
-	for source, at := range f.free {
+func (d deadlines[K]) evict(now time.Time) {
+	var last K
+	for k, at := range d {
 		if !at.After(now) {
-			delete(f.free, source)
+			delete(d, k)
 		}
-		last = source
+		last = k
 	}
-	if len(f.free) >= maxSources {
-		delete(f.free, last)
+	if len(d) >= maxCounted {
+		delete(d, last)
 	}
 }

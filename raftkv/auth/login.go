@@ -8,7 +8,9 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"hash"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -93,11 +95,13 @@ func (a *Auth) identify(ctx context.Context, st *state, id Identity) (u *user, o
 }
 
 const (
-	// maxWait is how long a login waits for its comparison.
-	maxWait = 5 * time.Second
+	// maxWait is how long a login waits for its comparison. etcd's clients wait 2 s.
+	maxWait = 1500 * time.Millisecond
 
-	// restFactor is how long a slot rests after a failure, in comparisons.
+	// restFactor is how long a source rests after a failure, in comparisons, and maxRest
+	// the longest rest: somebody else there who waits still has a turn.
 	restFactor = 3
+	maxRest    = maxWait / 3
 )
 
 var errBusy = errors.New("too many passwords are being compared")
@@ -125,24 +129,31 @@ func (a *Auth) verify(ctx context.Context, u *user, id Identity) bool {
 		stored = u.hash
 	}
 	t := a.tag(id, stored)
-	if a.known.has(t) {
-		return true
+	if right, found := a.recall(t); found {
+		return right
 	}
-	source := sourceOf(id.from)
-	if !a.failures.allow(source) || !a.acquire(ctx) {
+	acc := account{sourceOf(id.from), a.tag(Identity{name: id.name}, nil)}
+	if !a.mayFail(ctx, acc, id) {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, maxWait)
+	defer cancel()
+	leave := a.lanes.enter(ctx, acc.source)
+	if leave == nil {
+		return false
+	}
+	defer leave()
+	// Many requests with one new login arrive at once: the first has compared for all.
+	if right, found := a.recall(t); found {
+		return right
+	}
+	if !a.mayFail(ctx, acc, id) || !a.rest(ctx, acc.source) || !a.acquire(ctx) {
 		return false
 	}
 	defer a.release()
-	// Many requests with one new login arrive at once: the first has compared for all.
-	if a.known.has(t) {
-		return true
-	}
-	if !a.failures.allow(source) {
-		return false
-	}
 	began := time.Now()
 	if len(stored) == 0 {
-		stored = a.dummy()
+		stored = a.dummy
 	}
 	password := []byte(id.password)
 	ok := a.compare(stored, password[:min(len(password), maxPassword)])
@@ -150,13 +161,49 @@ func (a *Auth) verify(ctx context.Context, u *user, id Identity) bool {
 		a.known.add(t)
 		return true
 	}
-	a.failures.add(source)
-	// Not cut short when the client leaves, or leaving would be a way to have more tries.
-	time.Sleep(restFactor * time.Since(began))
+	a.wrong.add(t)
+	a.failures.add(acc, min(restFactor*time.Since(began), maxRest))
 	return false
 }
 
-// A tag stands for a login that was right.
+// recall returns whether the login with that tag was right, if that is remembered.
+func (a *Auth) recall(t tag) (right, found bool) {
+	right = a.known.has(t)
+	return right, right || a.wrong.has(t)
+}
+
+// mayFail reports whether acc may fail once more, and logs it when it is the first time that
+// its source may not.
+func (a *Auth) mayFail(ctx context.Context, acc account, id Identity) bool {
+	ok, warn := a.failures.allow(acc)
+	if warn {
+		a.log.WarnContext(ctx, "too many failed logins, refusing more without looking at them",
+			"from", bounded(id.from), "user", bounded(id.name))
+	}
+	return ok
+}
+
+// bounded returns the beginning of what a client has sent, quoted, for the log.
+func bounded(s string) string { return fmt.Sprintf("%.64q", s) }
+
+// rest waits until the source has rested from its last failure. It returns false if ctx ends
+// first. The rest itself goes on then, or leaving would be a way to have more tries.
+func (a *Auth) rest(ctx context.Context, source netip.Prefix) bool {
+	d := a.failures.rest(source)
+	if d == 0 {
+		return true
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// A tag stands for a login that was right, or wrong.
 type tag [sha256.Size]byte
 
 // tag returns the tag of a login against a stored hash.
@@ -175,34 +222,34 @@ func (a *Auth) tag(id Identity, stored []byte) tag {
 	return t
 }
 
-// maxKnown is how many logins are remembered.
-const maxKnown = 4096
+// maxRemembered is how many logins a memory holds.
+const maxRemembered = 4096
 
-// known is the set of the logins that were right.
-type known struct {
+// A memory is a set of logins.
+type memory struct {
 	mu   sync.RWMutex
 	tags map[tag]struct{}
 }
 
-func (k *known) has(t tag) bool {
-	k.mu.RLock()
-	defer k.mu.RUnlock()
-	_, ok := k.tags[t]
+func (m *memory) has(t tag) bool {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	_, ok := m.tags[t]
 	return ok
 }
 
 // add remembers t. If there is no room, another one is forgotten, no matter which.
-func (k *known) add(t tag) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.tags == nil {
-		k.tags = make(map[tag]struct{})
+func (m *memory) add(t tag) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.tags == nil {
+		m.tags = make(map[tag]struct{})
 	}
-	if len(k.tags) >= maxKnown {
-		for old := range k.tags {
-			delete(k.tags, old)
+	if len(m.tags) >= maxRemembered {
+		for old := range m.tags {
+			delete(m.tags, old)
 			break
 		}
 	}
-	k.tags[t] = struct{}{}
+	m.tags[t] = struct{}{}
 }

@@ -6,7 +6,7 @@ package auth
 import (
 	"context"
 	"fmt"
-	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -166,106 +166,18 @@ func TestUnknownUsersCostTheSame(t *testing.T) {
 		if a.IsRoot(t.Context(), id) || a.Allows(t.Context(), id, Access{Key: "/a"}) {
 			t.Errorf("%d: allowed", i)
 		}
-		if c.calls != 2 || c.costs[0] != bcrypt.MinCost || c.costs[1] != bcrypt.MinCost {
-			t.Errorf("%d: got %d comparisons of costs %d, want 2 of %d", i, c.calls, c.costs, bcrypt.MinCost)
+		if c.calls != 1 || c.costs[0] != bcrypt.MinCost {
+			t.Errorf("%d: got %d comparisons of costs %d, want 1 of %d", i, c.calls, c.costs, bcrypt.MinCost)
 		}
 		c.calls, c.costs = 0, nil
-		a.failures.free = nil
 	}
 	if got := a.verify(t.Context(), a.load().users["long"], Basic("long", long, "")); !got {
 		t.Error("a password of 72 bytes is refused")
 	}
-}
-
-// TestFailuresAreLimited: an address that fails is soon refused without a comparison; others
-// and remembered logins are not, and after a second it has one more try.
-func TestFailuresAreLimited(t *testing.T) {
-	a, _ := newTestAuth()
-	mustEnable(t, a)
-	mustCreate(t, a, "ann")
-	now := time.Unix(1e9, 0)
-	a.failures.now = func() time.Time { return now }
-	var c counter
-	count(a, &c)
-	root := func(from string) bool { return a.IsRoot(t.Context(), Basic(Root, "root-pw", from)) }
-	fail := func(from string, n int) {
-		t.Helper()
-		for i := range n {
-			if a.IsRoot(t.Context(), Basic(fmt.Sprint("user", i), "wrong", from)) {
-				t.Fatal("allowed")
-			}
-		}
+	a = New(Config{Store: store, Changed: errChanged})
+	if cost, err := bcrypt.Cost(a.dummy); err != nil || cost != bcrypt.DefaultCost {
+		t.Errorf("the hash of nobody has cost %d (%v), want %d", cost, err, bcrypt.DefaultCost)
 	}
-	if !root("10.0.0.9:1") {
-		t.Fatal("refused")
-	}
-	c.calls = 0
-	fail("10.0.0.1:1", 50)
-	if c.calls != failureBurst {
-		t.Errorf("got %d comparisons, want %d", c.calls, failureBurst)
-	}
-	if a.verify(t.Context(), a.load().users["ann"], Basic("ann", "ann-pw", "10.0.0.1:77")) {
-		t.Error("a new login from there was compared")
-	}
-	if !root("10.0.0.1:2") {
-		t.Error("a remembered login was refused")
-	}
-	if !a.verify(t.Context(), a.load().users["ann"], Basic("ann", "ann-pw", "10.0.0.2:1")) {
-		t.Error("another address was refused")
-	}
-	c.calls = 0
-	now = now.Add(failureTime)
-	fail("10.0.0.1:1", 5)
-	if c.calls != 1 {
-		t.Errorf("after a second: got %d comparisons, want 1", c.calls)
-	}
-	c.calls = 0
-	now = now.Add(time.Hour)
-	fail("10.0.0.1:1", 50)
-	if c.calls != failureBurst {
-		t.Errorf("after an hour: got %d comparisons, want %d", c.calls, failureBurst)
-	}
-}
-
-// TestFlood: failures from everywhere run one after the other in the slots there are, which
-// rest in between; who has logged in before does not notice.
-func TestFlood(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		a, _ := newTestAuth()
-		a.slots = make(chan struct{}, 2)
-		mustEnable(t, a)
-		id := Basic(Root, "root-pw", "10.1.1.1:1")
-		if !a.IsRoot(t.Context(), id) {
-			t.Fatal("refused")
-		}
-		c := counter{takes: 50 * time.Millisecond}
-		count(a, &c)
-		ctx := context.Background()
-		var wg sync.WaitGroup
-		began := time.Now()
-		for i := range 1000 {
-			wg.Go(func() {
-				if a.IsRoot(ctx, Basic(Root, "wrong", fmt.Sprintf("10.0.%d.%d:1", i/250, i%250))) {
-					t.Error("allowed")
-				}
-			})
-		}
-		synctest.Wait()
-		at := time.Now()
-		if !a.IsRoot(ctx, id) || time.Now() != at {
-			t.Error("a remembered login was refused or had to wait")
-		}
-		wg.Wait()
-		if got := time.Since(began); got < maxWait || got > maxWait+time.Second {
-			t.Errorf("the flood took %v, want %v: who waits longer is refused", got, maxWait)
-		}
-		if c.most != 2 {
-			t.Errorf("%d comparisons ran at once, want 2", c.most)
-		}
-		if want := int(2 * maxWait / (4 * c.takes)); c.calls < want || c.calls > want+4 {
-			t.Errorf("got %d comparisons in %v, want %d: a quarter of two slots", c.calls, maxWait, want)
-		}
-	})
 }
 
 // TestSameLoginAtOnce: of many requests with the same new login one is compared.
@@ -329,29 +241,32 @@ func TestSources(t *testing.T) {
 
 // TestMemoryIsBounded: neither logins nor addresses fill the memory.
 func TestMemoryIsBounded(t *testing.T) {
-	var k known
+	var m memory
 	var last tag
-	for i := range maxKnown + 100 {
+	for i := range maxRemembered + 100 {
 		last = tag{byte(i), byte(i >> 8), byte(i >> 16), 1}
-		k.add(last)
+		m.add(last)
 	}
-	if len(k.tags) != maxKnown || !k.has(last) {
-		t.Errorf("got %d logins, want %d with the last one", len(k.tags), maxKnown)
+	if len(m.tags) != maxRemembered || !m.has(last) {
+		t.Errorf("got %d logins, want %d with the last one", len(m.tags), maxRemembered)
 	}
 	now := time.Unix(1e9, 0)
-	f := failures{now: func() time.Time { return now }}
-	source := func(i int) netip.Prefix { return sourceOf(fmt.Sprintf("10.%d.%d.1:1", i/250, i%250)) }
-	for i := range maxSources + 100 {
-		f.add(source(i))
+	f := newFailures(func() time.Time { return now })
+	source := func(i int) account { return account{source: sourceOf(fmt.Sprintf("10.%d.%d.1:1", i/250, i%250))} }
+	sizes := func(what string, want int) {
+		t.Helper()
+		got := []int{len(f.accounts), len(f.sources), len(f.rests)}
+		if !slices.Equal(got, []int{want, want, want}) {
+			t.Errorf("%s: got %d names, addresses and rests, want %d of each", what, got, want)
+		}
 	}
-	if len(f.free) != maxSources {
-		t.Errorf("got %d addresses, want %d", len(f.free), maxSources)
+	for i := range maxCounted + 100 {
+		f.add(source(i), time.Second)
 	}
+	sizes("full", maxCounted)
 	now = now.Add(failureTime)
-	f.add(source(maxSources + 200))
-	if len(f.free) != 1 {
-		t.Errorf("got %d addresses, want those that have failed lately: 1", len(f.free))
-	}
+	f.add(source(maxCounted+200), time.Second)
+	sizes("those that have failed lately", 1)
 }
 
 // BenchmarkRemembered is what a request pays that has logged in before.

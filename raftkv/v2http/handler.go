@@ -113,7 +113,7 @@ func New(node Node, opts Options) *Handler {
 		maxValue: opts.MaxValue,
 		now:      opts.Now,
 		log:      opts.Log,
-		auth:     auth.New(auth.Config{Store: node, Changed: raftkv.ErrMetaChanged}),
+		auth:     auth.New(auth.Config{Store: node, Changed: raftkv.ErrMetaChanged, Log: opts.Log}),
 		cors:     newCORS(opts.CORS),
 		pprof:    opts.Pprof,
 		ended:    make(chan struct{}),
