@@ -25,8 +25,8 @@ const (
 )
 
 const (
-	sniffTimeout = 10 * time.Second // for the handshake and the first byte, and again for somebody to take the connection
-	maxSniffing  = 256              // connections that have not said what they are
+	sniffTimeout = 5 * time.Second // for the handshake and the first byte, and again for somebody to take the connection
+	maxSniffing  = 256             // connections that have not said what they are
 	maxRaftConns = 256
 	maxHTTPConns = 1024
 )

@@ -6,6 +6,7 @@ package v2http
 import (
 	"io"
 	"net/http"
+	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -22,6 +23,10 @@ const (
 	// stallTime is how long a client may take nothing of an answer.
 	stallTime = 30 * time.Second
 
+	// smallUpload is how much of a body is read from a client before it is known whether
+	// that may write.
+	smallUpload = 64 << 10
+
 	// smallBody is what fits into the socket's buffer for certain, and what net/http
 	// gives a Content-Length by itself.
 	smallBody = 2 << 10
@@ -33,14 +38,26 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.serveHTT
 
 // serveHTTP is ServeHTTP for one of the two ports.
 func (h *Handler) serveHTTP(w http.ResponseWriter, r *http.Request, peer bool) {
+	defer h.logPanic()
 	if h.pprof && !peer && under(r.URL.Path, pprofPath) {
-		servePprof(w, r)
+		h.servePprof(w, r)
 		return
 	}
 	// An open watch holds on to as little as possible: not to the exchange, which may
 	// have large buffers.
 	if watcher, stream := h.answer(w, r, peer); watcher != nil {
 		h.sendEvents(w, r, watcher, stream)
+	}
+}
+
+// logPanic logs a panic, which net/http would tell at the level of a broken connection,
+// and ends the request.
+func (h *Handler) logPanic() {
+	if p := recover(); p != nil {
+		if p != http.ErrAbortHandler {
+			h.log.Error("a request made the server panic", "err", p, "stack", string(debug.Stack()))
+		}
+		panic(http.ErrAbortHandler)
 	}
 }
 
@@ -56,7 +73,10 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, peer bool) (wat
 		x.req.contentType = ct[0]
 	}
 	if limit := h.bodyLimit(&x.req); limit > 0 && r.Body != http.NoBody {
-		x.readBody(w, r, limit)
+		small := r.ContentLength >= 0 && r.ContentLength <= smallUpload
+		if x.req.denied = !small && !h.mayUpload(r.Context(), &x.req); !x.req.denied {
+			x.readBody(w, r, limit)
+		}
 	}
 	began := time.Now()
 	h.serve(r.Context(), &x.req, &x.resp)

@@ -53,6 +53,38 @@ func enableAuth(t testing.TB, h *Handler) {
 	}
 }
 
+// TestLargeBodyNeedsPermission: the body of a client who may not write is not read.
+func TestLargeBodyNeedsPermission(t *testing.T) {
+	h, node := newTestHandler(Options{})
+	enableAuth(t, h)
+	for _, tt := range []struct {
+		who  string
+		size int
+		want int
+		read bool
+	}{
+		{"", 1 << 20, 401, false},
+		{"ann:secret", 1 << 20, 401, false},
+		{"", 1 << 10, 401, true},
+		{"root:p", 1 << 20, 201, true},
+	} {
+		body := strings.NewReader("value=" + strings.Repeat("x", tt.size))
+		r := httptest.NewRequest("PUT", "/v2/keys/big", body)
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		if name, password, ok := strings.Cut(tt.who, ":"); ok {
+			r.SetBasicAuth(name, password)
+		}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if read := body.Len() == 0; w.Code != tt.want || read != tt.read {
+			t.Errorf("%q, %d bytes: got %d, body read: %v; want %d, %v", tt.who, tt.size, w.Code, read, tt.want, tt.read)
+		}
+	}
+	if got := node.tree.View().Len(); got != 1 {
+		t.Errorf("got %d keys, want the one of root", got)
+	}
+}
+
 func TestParseBasic(t *testing.T) {
 	encode := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 	tests := []struct {

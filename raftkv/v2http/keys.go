@@ -12,8 +12,13 @@ import (
 // serveKeys answers a request for a key. Its method is one of keyMethods.
 func (h *Handler) serveKeys(ctx context.Context, r *request, resp *response) {
 	resp.clusterID = h.node.ClusterID()
-	if r.bodyTooLarge {
+	switch {
+	case r.bodyTooLarge:
 		h.valueTooLarge(resp)
+		resp.closes = true
+		return
+	case r.denied:
+		h.refused(resp, refuse(tree.CodeUnauthorized, insufficient))
 		resp.closes = true
 		return
 	}

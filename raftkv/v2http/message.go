@@ -23,6 +23,7 @@ type request struct {
 	body         string
 	bodyTooLarge bool  // it was longer than bodyLimit; body is empty
 	bodyErr      error // it could not be read to its end
+	denied       bool  // it was large, and not read, as the client may not write the key
 }
 
 // A response is an answer: its status, the header fields we set, and the body.

@@ -4,7 +4,10 @@
 package v2http
 
 import (
+	"bytes"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"regexp"
 	"strconv"
@@ -201,4 +204,27 @@ func TestPprof(t *testing.T) {
 			t.Errorf("%s without the option: got %d, want 404", target, got)
 		}
 	}
+
+	enableAuth(t, on)
+	if got := do(t, on, "GET", "/debug/pprof/heap", "").StatusCode; got != 401 {
+		t.Errorf("a guest, with authentication on: got %d, want 401", got)
+	}
+}
+
+// TestPanic: a mistake in a handler is logged, and costs its own request alone.
+func TestPanic(t *testing.T) {
+	var log bytes.Buffer
+	h, node := newTestHandler(Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	tree := node.tree
+	node.tree = nil
+	defer func() {
+		node.tree = tree
+		if p := recover(); p != http.ErrAbortHandler {
+			t.Errorf("got the panic %v, want %v", p, http.ErrAbortHandler)
+		}
+		if !strings.Contains(log.String(), "level=ERROR") || !strings.Contains(log.String(), "adapter.go") {
+			t.Errorf("no stack in the log: %s", &log)
+		}
+	}()
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/v2/keys/a", nil))
 }

@@ -11,9 +11,16 @@ import (
 // pprofPath is where the profiles of the Go runtime are, with Options.Pprof.
 const pprofPath = "/debug/pprof"
 
-// servePprof answers the paths below pprofPath. The command line, which net/http/pprof
+// servePprof answers the paths below pprofPath, to root alone while authentication is on:
+// profiles hold parts of keys and take the processor. The command line, which net/http/pprof
 // would tell, is left out as in /debug/vars.
-func servePprof(w http.ResponseWriter, r *http.Request) {
+func (h *Handler) servePprof(w http.ResponseWriter, r *http.Request) {
+	var resp response
+	if !h.requireRoot(&request{method: r.Method, path: r.URL.Path, credentials: credentialsOf(r)}, &resp) {
+		writeHeader(w.Header(), &resp)
+		sendBody(w, r, &resp)
+		return
+	}
 	switch r.URL.Path {
 	case pprofPath + "/profile":
 		pprof.Profile(w, r)

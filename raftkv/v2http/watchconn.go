@@ -22,6 +22,9 @@ const (
 	// burst is how many bytes of events a stream sends at once.
 	burst = 16 << 10
 
+	// maxEarly is how many bytes a client may send while its watch is open.
+	maxEarly = 16 << 10
+
 	// endGrace is how long EndWatches lets a client take the end of its watch.
 	endGrace = time.Second
 )
@@ -86,11 +89,21 @@ func buffered(b *bufio.Reader) []byte {
 	return early
 }
 
-// read waits for the client to go or to send more, or for send to stop it.
+// read waits for the client to go, or for send to stop it, and keeps what the client
+// sends meanwhile. Who sends more than fits is taken to be gone.
 func (c *watchConn) read() {
-	n, err := c.conn.Read(c.next[:])
-	c.early = append(c.early, c.next[:n]...)
-	c.gone = n == 0 && !errors.Is(err, os.ErrDeadlineExceeded)
+	buf := c.next[:] // most send nothing
+	for {
+		n, err := c.conn.Read(buf)
+		c.early = append(c.early, buf[:n]...)
+		if err != nil || len(c.early) > maxEarly {
+			c.gone = !errors.Is(err, os.ErrDeadlineExceeded)
+			break
+		}
+		if len(buf) == len(c.next) {
+			buf = make([]byte, 512)
+		}
+	}
 	if c.gone {
 		c.watcher.Close()
 	}

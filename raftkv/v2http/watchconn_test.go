@@ -184,10 +184,15 @@ func TestWatchAndClose(t *testing.T) {
 // TestClientLeaves: a watch whose client has gone is forgotten, with its connection.
 func TestClientLeaves(t *testing.T) {
 	url, h, node := serveTest(t)
-	for _, query := range []string{"?wait=true", "?wait=true&stream=true"} {
+	for i, query := range []string{"?wait=true", "?wait=true&stream=true", "?wait=true", "?wait=true&stream=true"} {
 		c := dialTest(t, url)
 		c.send("GET /v2/keys/a" + query + " HTTP/1.1")
 		c.head()
+		if i >= 2 { // the beginning of another request is no reason to stay
+			if _, err := io.WriteString(c, "GET /v2/keys/b"); err != nil {
+				t.Fatal(err)
+			}
+		}
 		c.Close()
 		await(t, "end of the watch", func() bool { return node.tree.Stats().Watchers == 0 && h.openWatches() == 0 })
 	}
