@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"confd/template"
 )
 
 // A ctlFlag is a flag of one command, or of all.
@@ -104,13 +106,7 @@ func firstWords() []string {
 // nearestCommand returns the first word that a misspelt one was probably meant to be,
 // "" if none is near.
 func nearestCommand(word string) string {
-	best, at := "", min(3, len(word))
-	for _, w := range append(firstWords(), "help") {
-		if d := distance(strings.ToLower(word), w); d < at {
-			best, at = w, d
-		}
-	}
-	return best
+	return template.Nearest(word, append(firstWords(), "help"), min(2, len(word)-1))
 }
 
 // errGroupHelp asks for the help of a group such as "member".

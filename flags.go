@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"confd/template"
 )
 
 // given holds the values of options as they were written in one place, in order
@@ -179,39 +181,11 @@ func sortedKeys(table map[string]string) []string { return slices.Sorted(maps.Ke
 // didYouMean proposes the candidate that is nearest to a name, with mark before it, or
 // says otherwise if none is near.
 func didYouMean(name string, candidates []string, mark, otherwise string) string {
-	best, at := "", len(name)/2+1
-	for _, c := range candidates {
-		if d := distance(strings.ToLower(name), c); d < at {
-			best, at = c, d
-		}
-	}
+	best := template.Nearest(name, candidates, len(name)/2)
 	if best == "" {
 		return otherwise
 	}
 	return fmt.Sprintf("did you mean %s%s?", mark, best)
-}
-
-// distance counts the letters to insert, delete or change to turn a into b; "-" and
-// "_" are the same letter.
-func distance(a, b string) int {
-	a, b = strings.ReplaceAll(a, "_", "-"), strings.ReplaceAll(b, "_", "-")
-	row := make([]int, len(b)+1) // row[j] is the distance of the part of a read so far to b[:j]
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // flatten returns the single errors of a joined error, in order.

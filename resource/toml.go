@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/BurntSushi/toml"
+
+	"confd/template"
 )
 
 // DecodeStrict reads the TOML file path into v, a pointer to a struct of strings,
@@ -282,16 +284,7 @@ func find(fields []string, name string) (int, bool) {
 
 // suggest returns the hint for an unknown key: the nearest known one, if it is near.
 func suggest(name string, fields []string, parent toml.Key) string {
-	best, distance := "", 3
-	plain := strings.NewReplacer("-", "_").Replace(strings.ToLower(name))
-	for _, f := range fields {
-		if f == "" {
-			continue
-		}
-		if d := editDistance(plain, strings.NewReplacer("-", "_").Replace(f)); d < distance && d < len(f) {
-			best, distance = f, d
-		}
-	}
+	best := template.Nearest(name, fields, 2)
 	switch {
 	case best != "":
 		return fmt.Sprintf("; did you mean %q?", best)
@@ -300,31 +293,4 @@ func suggest(name string, fields []string, parent toml.Key) string {
 	default:
 		return ""
 	}
-}
-
-// editDistance returns how many letters must be added, removed, changed or swapped with
-// their neighbour to make b of a.
-func editDistance(a, b string) int {
-	x, y := []rune(a), []rune(b)
-	d := make([][]int, len(x)+1)
-	for i := range d {
-		d[i] = make([]int, len(y)+1)
-		d[i][0] = i
-	}
-	for j := range d[0] {
-		d[0][j] = j
-	}
-	for i := 1; i <= len(x); i++ {
-		for j := 1; j <= len(y); j++ {
-			change := 1
-			if x[i-1] == y[j-1] {
-				change = 0
-			}
-			d[i][j] = min(d[i-1][j]+1, d[i][j-1]+1, d[i-1][j-1]+change)
-			if i > 1 && j > 1 && x[i-1] == y[j-2] && x[i-2] == y[j-1] {
-				d[i][j] = min(d[i][j], d[i-2][j-2]+1)
-			}
-		}
-	}
-	return d[len(x)][len(y)]
 }

@@ -81,39 +81,11 @@ func suggestion(name string, extra FuncMap) string {
 			return fmt.Sprintf("; encrypted values are not supported, see %q", f.Name)
 		}
 	}
-	best, least := "", 3 // further away is not alike
-	for _, candidate := range candidates {
-		if d := distance(name, candidate); d < least {
-			best, least = candidate, d
-		}
-	}
+	best := Nearest(name, candidates, 2)
 	if best == "" {
 		return ""
 	}
 	return fmt.Sprintf("; did you mean %q?", best)
-}
-
-// distance is how many letters must be put in, left out or changed to make a into b;
-// the case of letters does not count.
-func distance(a, b string) int {
-	a, b = strings.ToLower(a), strings.ToLower(b)
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // execError returns the error for a template that could not be executed. The message of
