@@ -196,8 +196,8 @@ list, and a URL with ` + "`http://`" + ` or ` + "`https://`" + ` to serve one ad
 This version cannot join other nodes. ` + "`-discovery`" + `, and ` + "`-peers`" + ` or ` + "`-initial-cluster`" + ` with another
 node in it, are an error rather than a cluster of one.
 
-confd 0.16's flags for other backends (%s) are refused with an error: these
-backends are not in this version.
+confd 0.16's flags for other backends and for encrypted values (%s) are refused with an error: these
+backends, and encrypted values, are not in this version.
 
 ## Signals
 

@@ -145,7 +145,7 @@ var sections = []section{
 		{name: "sync-only", at: func(s *settings) any { return &s.SyncOnly },
 			help: "write files, run neither check_cmd nor reload_cmd"},
 		{name: "keep-stage-file", at: func(s *settings) any { return &s.KeepStageFile }, keys: []string{"keep-stage-file", "keepstagefile"},
-			help: "keep a copy of each staged file beside its destination, and log its path"},
+			help: "keep a copy of the last staged file beside each destination, and log its path"},
 		{name: "version", at: func(s *settings) any { return &s.Version }, flagOnly: true,
 			help: "print the version and exit"},
 		{name: "help", at: func(s *settings) any { return &s.Help }, flagOnly: true, aliases: []string{"h"},

@@ -131,6 +131,14 @@ func intendedDifferences() []intended {
 			wantEtcd: `400 {"errorCode":210`, wantOurs: "201 ",
 		},
 		{
+			what: "key above 64 KiB or 256 levels", etcd: "stored", ours: "413 with errorCode 210",
+			show:     []diffStep{put("/"+strings.Repeat("d/", 300)+"k", "value=x")},
+			wantEtcd: "201 ", wantOurs: `413 {"errorCode":210`,
+		},
+		{
+			what: "reader of a stream that does not keep up", etcd: "cut off at 100 events", ours: "at 640, as one log entry tells up to 512 at once",
+		},
+		{
 			what: "failed compare-and-delete, failed set below a file, in `/v2/stats/store`", etcd: "counts as success, counts twice", ours: "count as one failure",
 		},
 		{

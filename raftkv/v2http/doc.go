@@ -94,7 +94,7 @@
 // and 2.x; the default of 3.4 was all of them. The peer port has no CORS.
 //
 // A client that does not read is cut off after 30 s without progress, and a watcher
-// after 100 events that nobody fetched; a client that sends its body slower than in
+// after 640 events that nobody fetched; a client that sends its body slower than in
 // 60 s is cut off as well. Watches have no time limit.
 //
 // /debug/vars leaves out the command line, which may hold credentials.
