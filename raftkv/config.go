@@ -4,12 +4,15 @@
 package raftkv
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"time"
 
 	"github.com/hashicorp/raft"
+	"github.com/hashicorp/raft-wal/types"
 )
 
 // A Config says what a node is and where it keeps its data. Name, DataDir and PeerAddr
@@ -55,10 +58,17 @@ type Config struct {
 	Hooks Hooks // for tests
 }
 
-// Hooks let a test stand between the node and the world.
+// Hooks let a test stand between the node and the world. Nil means no hook.
 type Hooks struct {
 	// LogStore returns what the node uses in place of its log store.
 	LogStore func(raft.LogStore) raft.LogStore
+
+	// LogFS is what the log's files are kept in, in place of the operating system's.
+	LogFS types.VFS
+
+	// Listen and Dial are the network of the peer port, in place of TCP.
+	Listen func(addr string) (net.Listener, error)
+	Dial   func(ctx context.Context, addr string) (net.Conn, error)
 }
 
 const (
@@ -103,6 +113,14 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Hooks.Listen == nil {
+		c.Hooks.Listen = func(addr string) (net.Listener, error) { return net.Listen("tcp", addr) }
+	}
+	if c.Hooks.Dial == nil {
+		c.Hooks.Dial = func(ctx context.Context, addr string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", addr)
+		}
 	}
 	return c, nil
 }

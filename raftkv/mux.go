@@ -255,13 +255,16 @@ func (c *muxConn) Close() error {
 // A raftStream is the peer port as raft's network transport sees it.
 type raftStream struct {
 	*muxListener
-	tls *TLS // nil: no TLS
+	tls  *TLS // nil: no TLS
+	dial func(ctx context.Context, addr string) (net.Conn, error)
 }
 
 // Dial connects to the peer port of another node.
 func (s raftStream) Dial(addr raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
 	deadline := time.Now().Add(timeout)
-	c, err := net.DialTimeout("tcp", string(addr), timeout)
+	ctx, cancel := context.WithDeadline(context.Background(), deadline)
+	defer cancel()
+	c, err := s.dial(ctx, string(addr))
 	if err != nil {
 		return nil, err
 	}

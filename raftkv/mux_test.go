@@ -60,7 +60,7 @@ func TestPeerPort(t *testing.T) {
 	}
 	// Raft's requests get through to raft.
 	peer := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		Stream: raftStream{newMuxListener(c.LocalAddr(), 1), nil}, MaxPool: 1, Timeout: n.cfg.Timeout,
+		Stream: raftStream{newMuxListener(c.LocalAddr(), 1), nil, n.cfg.Hooks.Dial}, MaxPool: 1, Timeout: n.cfg.Timeout,
 		Logger: newHCLog(n.log),
 	})
 	defer peer.Close()
@@ -109,7 +109,7 @@ func TestHeartbeatsTakeTheMainLoop(t *testing.T) {
 	n := open(t, testConfig(t))
 	n.transport.SetHeartbeatHandler(func(raft.RPC) { t.Error("a heartbeat went past raft's main loop") })
 	peer := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		Stream: raftStream{newMuxListener(&net.TCPAddr{}, 1), nil}, MaxPool: 1, Timeout: n.cfg.Timeout, Logger: newHCLog(n.log),
+		Stream: raftStream{newMuxListener(&net.TCPAddr{}, 1), nil, n.cfg.Hooks.Dial}, MaxPool: 1, Timeout: n.cfg.Timeout, Logger: newHCLog(n.log),
 	})
 	defer peer.Close()
 	defer peer.CloseStreams()
@@ -156,7 +156,7 @@ func TestPeerPortWithoutTLS(t *testing.T) {
 	n := open(t, testConfig(t))
 	wantClosed(t, n.Status().PeerAddr)
 	f := newAuthority(t).issue(t, t.TempDir(), "peer")
-	if _, err := (raftStream{nil, openTLS(t, f)}).Dial(raft.ServerAddress(n.Status().PeerAddr), n.cfg.Timeout); err == nil {
+	if _, err := (raftStream{nil, openTLS(t, f), n.cfg.Hooks.Dial}).Dial(raft.ServerAddress(n.Status().PeerAddr), n.cfg.Timeout); err == nil {
 		t.Error("TLS with a plain port")
 	}
 }

@@ -15,6 +15,8 @@ import (
 
 	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
+	"github.com/hashicorp/raft-wal/fs"
+	"github.com/hashicorp/raft-wal/segment"
 
 	"confd/raftkv/fsm"
 	"confd/raftkv/tree"
@@ -104,7 +106,7 @@ func (n *Node) open(ctx context.Context) (err error) {
 	if err := n.openStores(); err != nil {
 		return err
 	}
-	ln, err := net.Listen("tcp", n.cfg.PeerAddr)
+	ln, err := n.cfg.Hooks.Listen(n.cfg.PeerAddr)
 	if err != nil {
 		return fmt.Errorf("listening on the peer port: %w", err)
 	}
@@ -113,7 +115,7 @@ func (n *Node) open(ctx context.Context) (err error) {
 	if addr == "" {
 		addr = ln.Addr().String()
 	}
-	n.transport = newTransport(raftStream{n.mux.raft, n.cfg.PeerTLS}, addr, newHCLog(n.log))
+	n.transport = newTransport(raftStream{n.mux.raft, n.cfg.PeerTLS, n.cfg.Hooks.Dial}, addr, newHCLog(n.log))
 	if err := n.startRaft(); err != nil {
 		return err
 	}
@@ -141,7 +143,12 @@ func (n *Node) open(ctx context.Context) (err error) {
 
 func (n *Node) openStores() (err error) {
 	log := newHCLog(n.log)
-	n.wal, err = wal.Open(n.dir.wal(), wal.WithLogger(log.Named("log")), wal.WithSegmentSize(n.cfg.segmentSize()))
+	files := n.cfg.Hooks.LogFS
+	if files == nil {
+		files = fs.New()
+	}
+	n.wal, err = wal.Open(n.dir.wal(), wal.WithLogger(log.Named("log")), wal.WithSegmentSize(n.cfg.segmentSize()),
+		wal.WithSegmentFiler(segment.NewFiler(n.dir.wal(), files)))
 	if err != nil {
 		return fmt.Errorf("opening log store: %w", err)
 	}
