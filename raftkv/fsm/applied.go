@@ -93,3 +93,12 @@ func (f *FSM) Advance(index uint64) { f.applied.advance(index) }
 func (f *FSM) WaitApplied(ctx context.Context, index uint64) error {
 	return f.applied.wait(ctx, index)
 }
+
+// Shown returns the index of the last entry applied that raft has shown the machine, on
+// every node the same ones. It is what one node may tell another to wait for.
+func (f *FSM) Shown() uint64 { return f.shown.index.Load() }
+
+// WaitShown blocks until Shown is at least index. The error is ctx's.
+func (f *FSM) WaitShown(ctx context.Context, index uint64) error {
+	return f.shown.wait(ctx, index)
+}

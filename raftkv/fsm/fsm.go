@@ -47,6 +47,7 @@ type FSM struct {
 	nextExpiry atomic.Int64
 	expiry     chan struct{}
 	applied    applied
+	shown      applied // as applied, of what raft shows the machine
 }
 
 var _ raft.BatchingFSM = (*FSM)(nil)
@@ -90,6 +91,7 @@ func (f *FSM) ApplyBatch(logs []*raft.Log) []any {
 	f.tree.Publish()
 	f.publishExpiry()
 	f.applied.advance(f.seen)
+	f.shown.advance(f.seen)
 	return responses
 }
 
@@ -229,6 +231,7 @@ func (f *FSM) Restore(r io.ReadCloser) error {
 	f.chunks.restore(h.chunks)
 	f.publishExpiry()
 	f.applied.advance(h.seen)
+	f.shown.advance(h.seen)
 	return nil
 }
 
