@@ -23,7 +23,8 @@ type addresses struct {
 	client    []listen // where the client API is served
 	clientURL endpoint // what others are told to reach it by
 	peer      listen
-	peerHost  string // what other nodes are told to reach this one by; "" = the address listened on
+	peers     []string // of nodes to join
+	peerHost  string   // what other nodes are told to reach this one by; "" = the address listened on
 }
 
 // A listen is an address to listen on.

@@ -44,7 +44,7 @@ func validateStore(s *settings) error {
 			errs = append(errs, fmt.Errorf("%s: %w", s.spelt["cors"], err))
 		}
 	}
-	return errors.Join(append(errs, validateTLS(s), resolveAddresses(s), validateAlone(s))...)
+	return errors.Join(append(errs, validateTLS(s), resolveAddresses(s), resolvePeers(s))...)
 }
 
 // maxSeconds bounds options in seconds, so that they fit into a time.Duration.
@@ -73,18 +73,9 @@ func validateTLS(s *settings) error {
 	return errors.Join(errs...)
 }
 
-// validateAlone returns an error if the node is to join others, which this version
-// cannot do: to start alone instead would make two clusters of one.
-func validateAlone(s *settings) error {
+// resolvePeers finds the nodes to join among the options that name some.
+func resolvePeers(s *settings) error {
 	var errs []error
-	joins := func(option, what string) {
-		errs = append(errs, hint(fmt.Errorf("%s %q: this version cannot join other nodes", s.spelt[option], what),
-			"to serve a store on this machine alone, leave the option out; to follow the nodes that are there, use -backend etcd -node URL"))
-	}
-	own := func(addr string) bool {
-		u, err := splitURL(addr, false)
-		return err == nil && s.isOwnPeer(u.host)
-	}
 	peers, from := s.Etcd.Peers, "peers"
 	if s.Etcd.PeersFile != "" {
 		data, err := os.ReadFile(s.Etcd.PeersFile)
@@ -94,34 +85,14 @@ func validateAlone(s *settings) error {
 		peers, from = splitList(strings.Fields(string(data)), true), "peers-file"
 	}
 	for _, p := range peers {
-		if !own(p) {
-			joins(from, p)
+		u, err := splitURL(p, false)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s %q: %w", s.spelt[from], p, err))
+			continue
 		}
-	}
-	for _, member := range s.Etcd.InitialCluster {
-		name, url, ok := strings.Cut(member, "=")
-		switch {
-		case !ok:
-			errs = append(errs, hint(fmt.Errorf("%s %q is not NAME=URL", s.spelt["initial-cluster"], member), "as in -initial-cluster %s=http://%s", s.Name, defaultPeerAddr))
-		case name != s.Name && !own(url):
-			joins("initial-cluster", member)
+		if !s.isOwnPeer(u.host) {
+			s.net.peers = append(s.net.peers, u.host)
 		}
-	}
-	if s.Etcd.Discovery != "" {
-		joins("discovery", s.Etcd.Discovery)
-	}
-	if s.Etcd.DiscoverySRV != "" {
-		joins("discovery-srv", s.Etcd.DiscoverySRV)
-	}
-	switch state := s.Etcd.InitialClusterState; state {
-	case "new":
-	case "existing":
-		joins("initial-cluster-state", state)
-	default:
-		errs = append(errs, fmt.Errorf("%s: want new or existing, not %q", s.spelt["initial-cluster-state"], state))
-	}
-	if s.Etcd.Proxy != "off" {
-		errs = append(errs, fmt.Errorf("%s %q: confd is no proxy", s.spelt["proxy"], s.Etcd.Proxy))
 	}
 	return errors.Join(errs...)
 }

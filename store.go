@@ -55,6 +55,8 @@ func (p *program) openNode(ctx context.Context, clientURL string) (*raftkv.Node,
 	}
 	node, err := raftkv.Open(ctx, raftkv.Config{
 		Name:              p.Name,
+		Version:           version,
+		Peers:             p.net.peers,
 		DataDir:           filepath.Join(p.DataDir, "store"),
 		PeerAddr:          p.net.peer.addr,
 		AdvertisePeerAddr: p.net.peerHost,

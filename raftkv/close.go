@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 )
 
-// Close stops the node: what waits is refused, what is in the log already is finished
+// Close stops the node. One that leads has another voter lead first, which takes two
+// election timeouts at most. What waits is refused, what is in the log already is finished
 // as far as that takes no waiting for other nodes. All goroutines have ended and the
 // data directory is free when it returns, unless the node has failed on a disk that
 // hangs. It may be called more than once, and by several.
@@ -22,9 +24,14 @@ func (n *Node) Close() error {
 
 func (n *Node) close() error {
 	var errs []error
+	n.retire()
 	n.queue.close(ErrClosed)
 	close(n.closing)
 	n.cancel()
+	if n.mux != nil {
+		n.mux.peer.Close()
+	}
+	n.peers.close()
 	// Raft forgets entries that are on their way to the state machine when it stops,
 	// and never answers for them. So first nothing must be on its way.
 	joined := n.join(&n.wg)
@@ -53,6 +60,25 @@ func (n *Node) close() error {
 		errs = append(errs, n.dir.close())
 	}
 	return errors.Join(errs...)
+}
+
+// retire has another voter lead, if there is one that answers, so that the others need not
+// wait for an election timeout to miss this node.
+func (n *Node) retire() {
+	if l := n.lead.Load(); l == nil || n.Err() != nil || !n.hasHeir() {
+		return
+	}
+	if err := n.handOver(); err != nil {
+		n.log.Warn("ending while this node leads", "err", err)
+	}
+}
+
+// hasHeir reports whether another voter could lead.
+func (n *Node) hasHeir() bool {
+	seats, _, err := n.seats()
+	return err == nil && slices.ContainsFunc(seats, func(s seat) bool {
+		return s.votes && !s.leads && s.silent < n.cfg.ElectionTimeout && s.steady
+	})
 }
 
 // join waits for wg, but not for long if the node has failed. It reports whether all

@@ -14,13 +14,12 @@ import (
 // metaConfig is the metadata key of the cluster's configuration.
 const metaConfig = "config"
 
-// A ClusterConfig is what all members agree on, with the names and limits of etcd 0.4.
-// It is kept and replicated; nothing is made of it yet on a lone node, which has nobody
-// to demote or to remove.
+// A ClusterConfig is what all members agree on, with the names and limits of etcd 0.4; what
+// comes of it is reconcile's work.
 type ClusterConfig struct {
 	ActiveSize   int           // how many members vote; others stand by. At least 3, default 9
-	RemoveDelay  time.Duration // how long a silent member keeps its place. At least 2 s, default 30 min
-	SyncInterval time.Duration // how often a standby looks whether there is room. At least 1 s, default 5 s
+	RemoveDelay  time.Duration // how long a silent member keeps its vote. At least 2 s, default 30 min
+	SyncInterval time.Duration // how often it is looked whether a standby is to vote. At least 1 s, default 5 s
 }
 
 // The limits of etcd 0.4.
@@ -101,8 +100,8 @@ func (c ClusterConfig) record() []byte {
 }
 
 // initClusterConfig gives a new cluster the configuration that the node was started with.
-func (n *Node) initClusterConfig() error {
-	return n.putMeta(metaConfig, func(prev []byte) []byte {
+func (n *Node) initClusterConfig(term uint64) error {
+	return n.putMeta(n.ctx, metaConfig, term, func(prev []byte) []byte {
 		if prev != nil || n.cfg.Cluster == (ClusterConfig{}) {
 			return nil
 		}

@@ -23,6 +23,17 @@ type Config struct {
 	PeerAddr  string // address of the peer port to listen on, as in 127.0.0.1:7001; port 0 takes any
 	ClientURL string // what others are told to reach the client API by, as in http://127.0.0.1:4001
 
+	Version string // of the program, told to the other nodes
+
+	// Peers are addresses of nodes to join, host:port. A node whose data directory is new
+	// asks them to let it in, and waits until one does; one that has data only looks
+	// whether they belong to the same cluster, and tells them where it is. Without any a
+	// new node makes a cluster of its own.
+	Peers []string
+
+	// Discover, if not nil, is asked for the peers of a node whose data directory is new.
+	Discover func(ctx context.Context) (peers []string, err error)
+
 	AdvertisePeerAddr string // what others are told to reach the peer port by; default: the address listened on
 
 	// PeerTLS makes the peer port speak TLS, in both directions and with certificates on
@@ -42,8 +53,8 @@ type Config struct {
 	// half of it how long a leader without contact goes on leading; default and advice 1 s.
 	ElectionTimeout time.Duration
 
-	// Timeout is how long Do and Linearizable wait at most; default 5 s and two
-	// election timeouts.
+	// Timeout is how long Do and Linearizable wait at most, for a leader too; default 5 s
+	// and two election timeouts, as etcd.
 	Timeout time.Duration
 
 	// StallTimeout is how long one write to the log may take before the node counts
@@ -69,6 +80,17 @@ type Hooks struct {
 	// Listen and Dial are the network of the peer port, in place of TCP.
 	Listen func(addr string) (net.Listener, error)
 	Dial   func(ctx context.Context, addr string) (net.Conn, error)
+
+	// Protocol is the version of the peer protocol that the node says it speaks; 0 is the
+	// one it does.
+	Protocol int
+}
+
+func (h *Hooks) protocol() int {
+	if h.Protocol != 0 {
+		return h.Protocol
+	}
+	return peerProtocol
 }
 
 const (

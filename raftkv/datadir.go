@@ -24,6 +24,8 @@ const formatVersion = "1"
 //	lock        held with flock by the one process that uses the directory; its pid
 //	format      version of this layout
 //	id          the node's id, a 64-bit number in hex, random, made with the directory
+//	cluster     the id of the cluster that the node belongs to, in hex
+//	peers       where the other nodes were last, as JSON
 //	vote        raft's term and vote
 //	wal/        raft's log
 //	snapshots/  the last two snapshots
@@ -36,6 +38,7 @@ type dataDir struct {
 func (d *dataDir) wal() string       { return filepath.Join(d.path, "wal") }
 func (d *dataDir) snapshots() string { return d.path } // raft adds "snapshots"
 func (d *dataDir) vote() string      { return filepath.Join(d.path, "vote") }
+func (d *dataDir) peers() string     { return filepath.Join(d.path, "peers") }
 
 // openDataDir makes the directory if it is missing, locks it, and reads or makes the
 // node's id.
@@ -160,18 +163,40 @@ func (d *dataDir) checkFormat() error {
 
 // readID reads the node's id, or makes one.
 func (d *dataDir) readID() (string, error) {
-	path := filepath.Join(d.path, "id")
+	id, err := d.readHex("id")
+	if err == nil && id == "" {
+		id = randomID()
+		err = d.setID(id)
+	}
+	return id, err
+}
+
+// setID replaces the node's id on the disk.
+func (d *dataDir) setID(id string) error {
+	return writeFile(filepath.Join(d.path, "id"), []byte(id+"\n"))
+}
+
+// readCluster reads the id of the cluster, empty if the node is not known to have one.
+func (d *dataDir) readCluster() (string, error) { return d.readHex("cluster") }
+
+// setCluster writes the id of the cluster.
+func (d *dataDir) setCluster(id string) error {
+	return writeFile(filepath.Join(d.path, "cluster"), []byte(id+"\n"))
+}
+
+// readHex reads a file with an id, empty if there is none.
+func (d *dataDir) readHex(name string) (string, error) {
+	path := filepath.Join(d.path, name)
 	b, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
-		id := randomID()
-		return id, writeFile(path, []byte(id+"\n"))
+		return "", nil
 	}
 	if err != nil {
 		return "", err
 	}
 	id := strings.TrimSpace(string(b))
 	if n, err := strconv.ParseUint(id, 16, 64); err != nil || n == 0 {
-		return "", fmt.Errorf("file %q does not hold a node's id of up to 16 hex digits", path)
+		return "", fmt.Errorf("file %q does not hold an id of up to 16 hex digits", path)
 	}
 	return id, nil
 }

@@ -107,8 +107,8 @@ func TestWaitersGiveUp(t *testing.T) {
 	if _, err = n.Do(ctx, &tree.Op{Action: tree.Set, Key: "/third"}); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
-	if _, err := n.Linearizable(t.Context()); !errors.Is(err, ErrTimeout) {
-		t.Errorf("read: %v", err)
+	if _, err := n.Linearizable(t.Context()); err != nil {
+		t.Errorf("a read, which needs no disk: %v", err)
 	}
 	f.hold.Store(false)
 	close(f.stall)

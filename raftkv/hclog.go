@@ -10,12 +10,14 @@ import (
 	"io"
 	"log"
 	"log/slog"
+	"slices"
 
 	"github.com/hashicorp/go-hclog"
 )
 
 // hcLogger is an hclog.Logger that writes to a slog.Logger. What raft calls Info is
-// Debug here: the node logs state changes in its own words.
+// Debug here, and so is what it says of every single request: the node logs state changes
+// in its own words.
 type hcLogger struct {
 	log  *slog.Logger
 	name string
@@ -23,6 +25,21 @@ type hcLogger struct {
 }
 
 var _ hclog.Logger = (*hcLogger)(nil)
+
+// ofOneRequest is what raft 1.8.0 says as warnings and errors, again and again, while
+// another node is away or has to catch up.
+var ofOneRequest = []string{
+	"failed to appendEntries to", "failed to heartbeat to", "failed to contact", "failed to contact quorum of nodes, stepping down",
+	"failed to make requestVote RPC", "failed to get previous log", "previous log term mis-match",
+	"appendEntries rejected, sending older logs", "unable to get address for server, using fallback address",
+	"failed to decode incoming command", "failed to flush response", "failed to send snapshot to", "failed to install snapshot",
+	"peer has newer term, stopping replication", "rejecting vote request since we have a leader", "rejecting pre-vote request since we have a leader",
+	"Election timeout reached, restarting election", "heartbeat timeout reached, starting election", "clearing log suffix",
+	"rejecting appendEntries request since node is not in configuration", "rejecting vote request since node is not in configuration",
+	"rejecting pre-vote request since node is not in configuration", "not part of stable configuration, aborting election",
+	"heartbeat timeout reached, not part of a stable configuration or a non-voter, not triggering a leader election",
+	"no known peers, aborting election",
+}
 
 func newHCLog(l *slog.Logger) *hcLogger { return &hcLogger{log: l} }
 
@@ -41,6 +58,9 @@ func slogLevel(l hclog.Level) slog.Level {
 func (h *hcLogger) Log(level hclog.Level, msg string, args ...any) {
 	ctx := context.Background() // hclog has none to pass on
 	l := slogLevel(level)
+	if slices.Contains(ofOneRequest, msg) {
+		l = slog.LevelDebug
+	}
 	if !h.log.Enabled(ctx, l) {
 		return
 	}

@@ -29,7 +29,6 @@ func (n *Node) leadLoop() {
 			n.lead.Store(nil)
 			retry.Stop()
 			if !leads {
-				n.log.Info("leadership lost", "term", n.raft.CurrentTerm())
 				continue
 			}
 		case <-retry.C:
@@ -61,23 +60,36 @@ func (n *Node) beginToLead() error {
 		n.fsm.Advance(b.Index())
 	}
 	n.clock.seed(n.fsm.Clock())
-	if _, ok := n.fsm.Meta(metaClusterID); !ok {
-		// IfAbsent: another leader's may be in the log already, and then it counts.
-		id := &fsm.Meta{Key: metaClusterID, Value: []byte(randomID()), IfAbsent: true}
-		if _, err := n.propose(n.ctx, fsm.Op{Meta: id}); err != nil {
-			return fmt.Errorf("writing the cluster's id: %w", err)
-		}
+	if err := n.agreeOnCluster(term); err != nil {
+		return fmt.Errorf("writing the cluster's id: %w", err)
 	}
-	if err := n.initClusterConfig(); err != nil {
+	if err := n.initClusterConfig(term); err != nil {
 		return fmt.Errorf("writing the cluster's configuration: %w", err)
 	}
-	if err := n.register(); err != nil {
+	if err := n.register(term); err != nil {
 		return fmt.Errorf("writing the node's own record: %w", err)
 	}
 	n.lead.Store(&leadership{term: term, since: since})
-	n.log.Info("leading", "term", term, "index", n.fsm.Applied(), "cluster", n.clusterID(), "took", n.cfg.Now().Sub(since))
-	n.readyOnce.Do(func() { close(n.ready) })
+	n.log.Info("leading", "term", term, "index", n.fsm.Applied(), "cluster", n.ClusterID(), "took", n.cfg.Now().Sub(since))
+	n.wakeReconcile()
+	n.readers.retry()
 	return nil
+}
+
+// agreeOnCluster writes the id of a new cluster into its log, and the one in the log into
+// the data directory: before the log is read, it is what a node knows its cluster by.
+func (n *Node) agreeOnCluster(term uint64) error {
+	if _, ok := n.fsm.Meta(metaClusterID); !ok {
+		id := n.ClusterID()
+		if id == "" {
+			id = randomID()
+		}
+		if err := n.setMetaHere(n.ctx, metaClusterID, nil, []byte(id), term); err != nil {
+			return err
+		}
+	}
+	id, _ := n.fsm.Meta(metaClusterID)
+	return n.setCluster(string(id))
 }
 
 // expireLoop proposes an entry when a key expires and no other entry comes along to
@@ -113,7 +125,7 @@ func (n *Node) expireLoop() {
 func (n *Node) expire() {
 	ctx, cancel := context.WithTimeout(n.ctx, n.cfg.Timeout)
 	defer cancel()
-	if _, err := n.propose(ctx, fsm.Op{}); err != nil {
+	if _, err := n.proposeHere(ctx, fsm.Op{}, 0); err != nil && n.lead.Load() != nil {
 		n.log.Warn("expiring keys", "err", err)
 	}
 }

@@ -148,7 +148,9 @@ func TestClock(t *testing.T) {
 
 // TestLeadershipLost gives the node a sign of a leader of a newer term.
 func TestLeadershipLost(t *testing.T) {
-	n := open(t, testConfig(t))
+	cfg := testConfig(t)
+	cfg.Timeout = 300 * time.Millisecond
+	n := open(t, cfg)
 	set(t, n, "/a", "1")
 	n.transport.rpcs <- raft.RPC{
 		Command: &raft.AppendEntriesRequest{
@@ -195,7 +197,9 @@ func TestProposalErrors(t *testing.T) {
 }
 
 func TestQueue(t *testing.T) {
-	q := &queue{maxBytes: 1 << 20, wake: make(chan struct{}, 1)}
+	q := newQueue(1 << 20)
+	q.open(2)
+	next := func() *batch { b, _, _ := q.take(); return b }
 	request := func(size int) *request { r := newRequest().(*request); r.size = size; return r }
 	for range maxQueueOps {
 		if err := q.put(request(1)); err != nil {
@@ -206,15 +210,13 @@ func TestQueue(t *testing.T) {
 		t.Errorf("one too many: %v", err)
 	}
 	total := 0
-	for {
-		batch, size := q.take(nil)
-		if len(batch) == 0 {
-			break
+	for q.head < len(q.waiting) {
+		b, size, _ := q.take()
+		if len(b.requests) > maxBatchOps || size > maxBatchBytes {
+			t.Fatalf("batch of %d, %d bytes", len(b.requests), size)
 		}
-		if len(batch) > maxBatchOps || size > maxBatchBytes {
-			t.Fatalf("batch of %d, %d bytes", len(batch), size)
-		}
-		total += len(batch)
+		total += len(b.requests)
+		q.sent(b)
 	}
 	if total != maxQueueOps {
 		t.Errorf("%d came out", total)
@@ -230,10 +232,11 @@ func TestQueue(t *testing.T) {
 		t.Errorf("too many bytes: %v", err)
 	}
 	for i, want := range sizes {
-		batch, _ := q.take(nil)
-		if len(batch) != 1 || batch[0].size != want {
-			t.Errorf("entry %d has %d operations", i, len(batch))
+		b := next()
+		if len(b.requests) != 1 || b.requests[0].size != want {
+			t.Errorf("entry %d has %d operations", i, len(b.requests))
 		}
+		q.sent(b)
 	}
 	if err := q.put(request(5 << 20)); err != nil {
 		t.Errorf("one that is larger than the bound, into an empty queue: %v", err)

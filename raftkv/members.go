@@ -16,6 +16,9 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/raft"
 )
 
 // The registry says who belongs to the cluster. It is replicated metadata, and apart from
@@ -25,8 +28,9 @@ import (
 //	member/ID   a memberRecord
 //	removed/ID  what the record was; the id has left for good, whatever member/ID says
 //
-// So to remove is one write. The leader alone changes the registry, one change after the
-// other, hence what a change has checked still holds when it is written.
+// So to remove is one write; reconcile makes raft's configuration follow. The leader alone
+// changes the registry, one change after the other and within one term, hence what a
+// change has checked still holds when it is written.
 const (
 	memberPrefix  = "member/"
 	removedPrefix = "removed/"
@@ -34,6 +38,13 @@ const (
 
 // Errors of changes to the registry, to be tested with errors.Is.
 var (
+	// ErrQuorum means that without the member the others could not go on: too few of
+	// them answer.
+	ErrQuorum = errors.New("without this member too few would be left that answer")
+
+	// ErrTooManyMembers means that the cluster takes no more members.
+	ErrTooManyMembers = errors.New("the cluster has as many members as it takes")
+
 	// ErrMemberNotFound means that there never was a member of that id.
 	ErrMemberNotFound = errors.New("no such member")
 
@@ -53,6 +64,7 @@ type Member struct {
 	Name       string // empty until it has started
 	PeerURLs   []string
 	ClientURLs []string // empty until it has started
+	Version    string   // of the program, as the node said last
 }
 
 // Started reports whether the member has ever been part of the cluster, not just added.
@@ -63,10 +75,12 @@ type memberRecord struct {
 	Name       string   `json:"name"`
 	PeerURLs   []string `json:"peerURLs"`
 	ClientURLs []string `json:"clientURLs"`
+	Version    string   `json:"version,omitempty"`
+	Entries    int      `json:"entries,omitempty"` // highest version of a log entry that it can read
 }
 
-func (m Member) record() []byte {
-	b, err := json.Marshal(memberRecord{m.Name, m.PeerURLs, m.ClientURLs})
+func (r memberRecord) bytes() []byte {
+	b, err := json.Marshal(r)
 	if err != nil {
 		panic(err) // strings always have a JSON form
 	}
@@ -77,7 +91,7 @@ func (m Member) record() []byte {
 type registry struct {
 	cache atomic.Pointer[memberList]
 
-	// mu is held from the check of a change to its end.
+	// mu is held, on the leader, from the check of a change to its end.
 	mu sync.Mutex
 }
 
@@ -104,60 +118,101 @@ func (n *Node) Members() []Member {
 		if err := json.Unmarshal(value, &r); err != nil {
 			n.log.Error("reading the record of a member", "id", id, "err", err)
 		}
-		l.members = append(l.members, Member{id, r.Name, r.PeerURLs, r.ClientURLs})
+		l.members = append(l.members, Member{id, r.Name, r.PeerURLs, r.ClientURLs, r.Version})
 	}
-	slices.SortFunc(l.members, func(a, b Member) int {
-		// The ids are numbers without leading zeros.
-		return cmp.Or(cmp.Compare(len(a.ID), len(b.ID)), strings.Compare(a.ID, b.ID))
-	})
+	slices.SortFunc(l.members, func(a, b Member) int { return compareIDs(a.ID, b.ID) })
 	n.registry.cache.Store(l)
 	return l.members
 }
 
+// compareIDs orders ids as the numbers they are, which have no leading zeros.
+func compareIDs(a, b string) int {
+	return cmp.Or(cmp.Compare(len(a), len(b)), strings.Compare(a, b))
+}
+
 // AddMember registers a member that is to start later, under a new id. It does not vote
-// and counts for nothing until it has joined.
+// and counts for nothing until it has joined. Any node may be asked, here and below.
 func (n *Node) AddMember(ctx context.Context, peerURLs []string) (Member, error) {
+	var m Member
+	err := n.atLeader(ctx, methodAddMember, memberCall{PeerURLs: peerURLs}, &m, func() (err error) {
+		m, err = n.addMember(ctx, peerURLs)
+		return err
+	})
+	return m, err
+}
+
+func (n *Node) addMember(ctx context.Context, peerURLs []string) (Member, error) {
 	urls, err := ParsePeerURLs(peerURLs)
 	if err != nil {
 		return Member{}, notProposed(err)
 	}
 	n.registry.mu.Lock()
 	defer n.registry.mu.Unlock()
-	if err := n.checkChange("", urls); err != nil {
+	term, err := n.checkChange("", urls)
+	if err == nil && len(n.Members()) >= maxMembers {
+		err = fmt.Errorf("%w: %d", ErrTooManyMembers, maxMembers)
+	}
+	if err != nil {
 		return Member{}, notProposed(err)
 	}
 	m := Member{ID: randomID(), PeerURLs: urls, ClientURLs: []string{}}
-	return m, n.SetMeta(ctx, memberPrefix+m.ID, nil, m.record())
+	return m, n.writeRecord(ctx, m.ID, memberRecord{PeerURLs: urls, ClientURLs: m.ClientURLs}, term)
 }
 
-// UpdateMember replaces the peer URLs of a member. The record of a member that runs is
-// written anew when it leads again, from its own configuration.
+// UpdateMember replaces the peer URLs of a member. A member that runs and has another
+// address says so itself, and its word is the last.
 func (n *Node) UpdateMember(ctx context.Context, id string, peerURLs []string) error {
+	return n.atLeader(ctx, methodUpdateMember, memberCall{id, peerURLs}, new(struct{}), func() error {
+		return n.updateMember(ctx, id, peerURLs)
+	})
+}
+
+func (n *Node) updateMember(ctx context.Context, id string, peerURLs []string) error {
 	urls, err := ParsePeerURLs(peerURLs)
 	if err != nil {
 		return notProposed(err)
 	}
 	n.registry.mu.Lock()
 	defer n.registry.mu.Unlock()
-	m, err := n.findMember(id)
-	if err == nil {
-		err = n.checkChange(id, urls)
+	term := uint64(0)
+	if _, err = n.findMember(id); err == nil {
+		term, err = n.checkChange(id, urls)
 	}
 	if err != nil {
 		return notProposed(err)
 	}
-	prev := (*n.Meta())[memberPrefix+id]
-	m.PeerURLs = urls
-	return n.SetMeta(ctx, memberPrefix+id, prev, m.record())
+	var r memberRecord
+	if err := json.Unmarshal((*n.Meta())[memberPrefix+id], &r); err != nil {
+		return notProposed(fmt.Errorf("reading the record of member %s: %w", id, err))
+	}
+	r.PeerURLs = urls
+	return n.writeRecord(ctx, id, r, term)
 }
 
-// RemoveMember takes a member out for good: its id never comes back.
+// RemoveMember takes a member out for good: its id never comes back, and when it hears of
+// it it ends. The error is ErrQuorum if those who are left could not go on. It returns
+// when the member does not vote any more.
 func (n *Node) RemoveMember(ctx context.Context, id string) error {
+	return n.atLeader(ctx, methodRemoveMember, memberCall{ID: id}, new(struct{}), func() error {
+		return n.removeMember(ctx, id)
+	})
+}
+
+func (n *Node) removeMember(ctx context.Context, id string) error {
+	if err := n.writeRemoval(ctx, id); err != nil {
+		return err
+	}
+	n.wakeReconcile()
+	return n.awaitRemoval(ctx, id)
+}
+
+func (n *Node) writeRemoval(ctx context.Context, id string) error {
 	n.registry.mu.Lock()
 	defer n.registry.mu.Unlock()
+	term := uint64(0)
 	m, err := n.findMember(id)
 	if err == nil {
-		err = n.checkChange(id, nil)
+		term, err = n.checkChange(id, nil)
 	}
 	if err != nil {
 		return notProposed(err)
@@ -166,12 +221,39 @@ func (n *Node) RemoveMember(ctx context.Context, id string) error {
 	if m.Started() && !slices.ContainsFunc(n.Members(), others) {
 		return notProposed(ErrLastMember)
 	}
-	return n.SetMeta(ctx, removedPrefix+id, nil, m.record())
+	if err := n.checkQuorumWithout(id); err != nil {
+		return notProposed(err)
+	}
+	return n.setMetaHere(ctx, removedPrefix+id, nil, (*n.Meta())[memberPrefix+id], term)
 }
+
+// awaitRemoval waits until raft has no server of that id.
+func (n *Node) awaitRemoval(ctx context.Context, id string) error {
+	for {
+		servers, _, err := n.servers()
+		if err != nil {
+			return err
+		}
+		has := func(s raft.Server) bool { return string(s.ID) == id }
+		if !slices.ContainsFunc(servers, has) || id == n.dir.id {
+			return nil // this node hands over first, and ends when it hears of it
+		}
+		select {
+		case <-time.After(retryPause):
+		case <-ctx.Done():
+			return fmt.Errorf("the member is removed; waiting for the others to go on without it: %w", context.Cause(ctx))
+		case <-n.closing:
+			return ErrClosed
+		}
+	}
+}
+
+// isRemoved reports whether the member of that id was removed for good.
+func (n *Node) isRemoved(id string) bool { return (*n.Meta())[removedPrefix+id] != nil }
 
 // findMember returns the member of that id, as Members shows it.
 func (n *Node) findMember(id string) (Member, error) {
-	if (*n.Meta())[removedPrefix+id] != nil {
+	if n.isRemoved(id) {
 		return Member{}, ErrMemberRemoved
 	}
 	for _, m := range n.Members() {
@@ -182,11 +264,13 @@ func (n *Node) findMember(id string) (Member, error) {
 	return Member{}, ErrMemberNotFound
 }
 
-// checkChange returns an error unless this node may change the registry, and nobody but
-// the member of that id has one of the URLs. It is called with registry.mu held.
-func (n *Node) checkChange(id string, urls []string) error {
-	if n.lead.Load() == nil {
-		return ErrNoLeader
+// checkChange returns the term in which this node may change the registry, and an error if
+// it may not, or if anybody but the member of that id has one of the URLs. It is called
+// with registry.mu held.
+func (n *Node) checkChange(id string, urls []string) (uint64, error) {
+	l := n.lead.Load()
+	if l == nil {
+		return 0, ErrNoLeader
 	}
 	for _, m := range n.Members() {
 		if m.ID == id {
@@ -194,37 +278,40 @@ func (n *Node) checkChange(id string, urls []string) error {
 		}
 		for _, u := range urls {
 			if slices.Contains(m.PeerURLs, u) {
-				return fmt.Errorf("%w: %q", ErrPeerURLExists, u)
+				return 0, fmt.Errorf("%w: %q", ErrPeerURLExists, u)
 			}
 		}
 	}
-	return nil
+	return l.term, nil
 }
 
 // register writes this node's own record, unless it is there.
-func (n *Node) register() error {
-	own := Member{n.dir.id, n.cfg.Name, []string{n.peerURL()}, []string{}}
-	if n.cfg.ClientURL != "" {
-		own.ClientURLs = append(own.ClientURLs, n.cfg.ClientURL)
-	}
-	return n.putMeta(memberPrefix+own.ID, func(prev []byte) []byte {
-		if record := own.record(); !bytes.Equal(prev, record) {
-			return record
+func (n *Node) register(term uint64) error {
+	in := n.introduction()
+	return n.writeRecord(n.ctx, in.ID, in.record(), term)
+}
+
+// writeRecord writes the record of a member, unless it is there.
+func (n *Node) writeRecord(ctx context.Context, id string, r memberRecord, term uint64) error {
+	record := r.bytes()
+	return n.putMeta(ctx, memberPrefix+id, term, func(prev []byte) []byte {
+		if bytes.Equal(prev, record) {
+			return nil
 		}
-		return nil
+		return record
 	})
 }
 
-// putMeta sets a metadata key to what next makes of its value, nil to leave it, until
-// nobody interferes.
-func (n *Node) putMeta(key string, next func(prev []byte) []byte) error {
+// putMeta sets a metadata key, as the leader of that term, to what next makes of its
+// value, nil to leave it, until nobody interferes.
+func (n *Node) putMeta(ctx context.Context, key string, term uint64, next func(prev []byte) []byte) error {
 	for {
 		prev := (*n.Meta())[key]
 		value := next(prev)
 		if value == nil {
 			return nil
 		}
-		if err := n.SetMeta(n.ctx, key, prev, value); !errors.Is(err, ErrMetaChanged) {
+		if err := n.setMetaHere(ctx, key, prev, value, term); !errors.Is(err, ErrMetaChanged) {
 			return err
 		}
 	}

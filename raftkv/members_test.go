@@ -25,7 +25,7 @@ func TestOwnRecord(t *testing.T) {
 	cfg.MaxValue = 1 // is about keys
 	n := open(t, cfg)
 	id := n.Status().ID
-	want := []Member{{id, "test", []string{"http://192.0.2.1:7001"}, []string{"http://127.0.0.1:4001"}}}
+	want := []Member{{id, "test", []string{"http://192.0.2.1:7001"}, []string{"http://127.0.0.1:4001"}, ""}}
 	if got := n.Members(); !reflect.DeepEqual(got, want) {
 		t.Fatalf("got %+v, want %+v", got, want)
 	}
@@ -36,7 +36,7 @@ func TestOwnRecord(t *testing.T) {
 
 	cfg.Name, cfg.ClientURL, cfg.AdvertisePeerAddr = "new", "", "192.0.2.2:7001"
 	n = open(t, cfg)
-	want = []Member{{id, "new", []string{"http://192.0.2.2:7001"}, []string{}}}
+	want = []Member{{id, "new", []string{"http://192.0.2.2:7001"}, []string{}, ""}}
 	if got := n.Members(); !reflect.DeepEqual(got, want) {
 		t.Errorf("after a change: got %+v, want %+v", got, want)
 	}

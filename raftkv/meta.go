@@ -27,13 +27,35 @@ func (n *Node) Meta() *map[string][]byte { return n.fsm.AllMeta() }
 // the key is not there. A nil value removes it. If another value is there the error is
 // ErrMetaChanged and nothing has changed; other errors are as those of Do.
 func (n *Node) SetMeta(ctx context.Context, key string, prev, value []byte) error {
-	if len(key) > maxKey || len(value) > max(n.cfg.MaxValue, minMaxMeta) {
-		return notProposed(fmt.Errorf("metadata %q: %w", key, ErrTooLarge))
+	op, err := n.metaOp(key, prev, value)
+	if err != nil {
+		return err
 	}
-	m := &fsm.Meta{Key: key, Value: value, Remove: value == nil, IfAbsent: prev == nil, IfIs: prev != nil, Prev: prev}
-	res, err := n.propose(ctx, fsm.Op{Meta: m})
+	res, err := n.propose(ctx, op)
 	if err != nil {
 		return err
 	}
 	return res.Err
+}
+
+// setMetaHere is SetMeta as the leader of that term, which no other may carry out.
+func (n *Node) setMetaHere(ctx context.Context, key string, prev, value []byte, term uint64) error {
+	op, err := n.metaOp(key, prev, value)
+	if err != nil {
+		return err
+	}
+	res, err := n.proposeHere(ctx, op, term)
+	if err != nil {
+		return err
+	}
+	return res.Err
+}
+
+func (n *Node) metaOp(key string, prev, value []byte) (fsm.Op, error) {
+	if len(key) > maxKey || len(value) > max(n.cfg.MaxValue, minMaxMeta) {
+		return fsm.Op{}, notProposed(fmt.Errorf("metadata %q: %w", key, ErrTooLarge))
+	}
+	return fsm.Op{Meta: &fsm.Meta{
+		Key: key, Value: value, Remove: value == nil, IfAbsent: prev == nil, IfIs: prev != nil, Prev: prev,
+	}}, nil
 }

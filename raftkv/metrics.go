@@ -22,6 +22,7 @@ type counts struct {
 	notProposed  atomic.Uint64 // ended without having been written to the log
 	unknown      atomic.Uint64 // ended with an unknown outcome
 	entries      atomic.Uint64 // log entries made of them
+	forwarded    atomic.Uint64 // of the proposals, carried out by another node that leads
 	commit       Histogram     // from handing such an entry to raft to its result
 	confirm      Histogram     // confirmations of leadership, each for all who waited
 	confirmFails atomic.Uint64
@@ -72,35 +73,36 @@ func (c *counts) observer() *raft.Observer {
 	})
 }
 
-// meteredFSM is the node's state machine as raft sees it, with its times taken.
-type meteredFSM struct {
+// nodeFSM is the node's state machine as raft sees it, with its times taken.
+type nodeFSM struct {
 	raft.BatchingFSM
-	counts *counts
+	node *Node
 }
 
-func (m meteredFSM) ApplyBatch(logs []*raft.Log) []any {
+func (m nodeFSM) ApplyBatch(logs []*raft.Log) []any {
 	start := time.Now()
 	responses := m.BatchingFSM.ApplyBatch(logs)
-	m.counts.apply.Observe(time.Since(start))
-	m.counts.applied.Add(uint64(len(logs)))
+	m.node.counts.apply.Observe(time.Since(start))
+	m.node.counts.applied.Add(uint64(len(logs)))
+	m.node.transport.committed()
 	return responses
 }
 
-func (m meteredFSM) Restore(r io.ReadCloser) error {
+func (m nodeFSM) Restore(r io.ReadCloser) error {
 	start := time.Now()
 	err := m.BatchingFSM.Restore(r)
 	if err == nil {
-		m.counts.fsmRestore.Observe(time.Since(start))
+		m.node.counts.fsmRestore.Observe(time.Since(start))
 	}
 	return err
 }
 
-func (m meteredFSM) Snapshot() (raft.FSMSnapshot, error) {
+func (m nodeFSM) Snapshot() (raft.FSMSnapshot, error) {
 	s, err := m.BatchingFSM.Snapshot()
 	if err != nil {
 		return nil, err
 	}
-	return meteredSnapshot{s, m.counts}, nil
+	return meteredSnapshot{s, &m.node.counts}, nil
 }
 
 type meteredSnapshot struct {
@@ -141,9 +143,10 @@ func (n *Node) writeRaft(p *MetricsPage) {
 	p.Gauge("confd_raft_applied_index", "Index of the last entry applied to the tree.", n.RaftIndex())
 	p.Counter("confd_raft_applied_entries_total", "Log entries applied to the tree since the start; after a restart the log is applied again.", n.counts.applied.Load())
 	p.Begin("gauge", "confd_raft_servers", "Servers of raft's configuration, by their vote.")
-	voters, others := n.servers()
-	p.Uint(`vote="yes"`, voters)
-	p.Uint(`vote="no"`, others)
+	servers, _, _ := n.servers() // none after raft has stopped
+	voters := countVoters(servers)
+	p.Uint(`vote="yes"`, uint64(voters))
+	p.Uint(`vote="no"`, uint64(len(servers)-voters))
 	p.Begin("gauge", "confd_raft_last_contact_seconds", "Time since this node heard of its leader; 0 on the leader, and before there was one.")
 	p.Seconds("", n.lastContact(leads))
 	p.Counter("confd_raft_candidacies_total", "How often this node has stood for election.", n.counts.candidacies.Load())
@@ -157,22 +160,6 @@ func (n *Node) writeRaft(p *MetricsPage) {
 	p.Histogram("", &n.counts.apply)
 	p.Begin("histogram", "confd_raft_restore_duration_seconds", "Reading a snapshot into the tree.")
 	p.Histogram("", &n.counts.fsmRestore)
-}
-
-// servers returns how many servers of raft's configuration vote and do not.
-func (n *Node) servers() (voters, others uint64) {
-	future := n.raft.GetConfiguration()
-	if future.Error() != nil {
-		return 0, 0
-	}
-	for _, s := range future.Configuration().Servers {
-		if s.Suffrage == raft.Voter {
-			voters++
-		} else {
-			others++
-		}
-	}
-	return voters, others
 }
 
 // lastContact returns the time since the leader was heard of.
@@ -190,6 +177,7 @@ func (n *Node) writeProposals(p *MetricsPage) {
 	answered := n.counts.answered.Load()
 	begun := n.counts.proposals.Load()
 	p.Counter("confd_proposals_total", "Operations given to this node to write to the log.", begun)
+	p.Counter("confd_proposals_forwarded_total", "Operations that another node, which leads, carried out for this one.", n.counts.forwarded.Load())
 	p.Gauge("confd_proposals_pending", "Operations that wait for their result.", begun-answered)
 	p.Begin("counter", "confd_proposals_failed_total", "Operations without a result: not written to the log, or of unknown outcome. A refused compare is a result.")
 	p.Uint(`outcome="not_proposed"`, n.counts.notProposed.Load())

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,24 +21,28 @@ import (
 // letter is the method of an HTTP request, and is part of it; the others are ours and
 // are taken off. With TLS it is the first byte inside TLS.
 const (
-	protoRaft = 0x01 // hashicorp/raft's network transport
-	// 0x02 is kept for forwarding.
+	protoRaft = 0x01 // a hello, then hashicorp/raft's network transport
+	protoPeer = 0x02 // a hello, then frames; see peerwire.go
 )
 
 const (
 	sniffTimeout = 5 * time.Second // for the handshake and the first byte, and again for somebody to take the connection
 	maxSniffing  = 256             // connections that have not said what they are
 	maxRaftConns = 256
+	maxPeerConns = 256
 	maxHTTPConns = 1024
 )
 
-// A mux accepts the connections of the peer port and hands them to raft or to HTTP. A
-// connection that says nothing is cut off after a while and holds up nobody.
+// A mux accepts the connections of the peer port and hands them to raft, to the requests
+// of other nodes, or to HTTP. What is not HTTP has to say hello first. A connection that
+// says nothing is cut off after a while and holds up nobody.
 type mux struct {
 	ln       net.Listener
 	tls      *TLS // nil: no TLS
 	log      *slog.Logger
+	greet    func(proto byte, h hello) helloReply
 	raft     *muxListener
+	peer     *muxListener
 	http     *muxListener
 	sniffing chan struct{} // one for each connection that has not been handed over
 	wg       sync.WaitGroup
@@ -47,12 +52,14 @@ type mux struct {
 	conns  map[*muxConn]struct{} // all that are open
 }
 
-func newMux(ln net.Listener, t *TLS, log *slog.Logger) *mux {
+func newMux(ln net.Listener, t *TLS, log *slog.Logger, greet func(byte, hello) helloReply) *mux {
 	m := &mux{
 		ln:       ln,
 		tls:      t,
 		log:      log,
+		greet:    greet,
 		raft:     newMuxListener(ln.Addr(), maxRaftConns),
+		peer:     newMuxListener(ln.Addr(), maxPeerConns),
 		http:     newMuxListener(ln.Addr(), maxHTTPConns),
 		sniffing: make(chan struct{}, maxSniffing),
 		conns:    make(map[*muxConn]struct{}),
@@ -102,9 +109,24 @@ func (m *mux) sniff(c net.Conn) {
 	switch {
 	case first == protoRaft:
 		to = m.raft
+	case first == protoPeer:
+		to = m.peer
 	case isHTTP(first):
 		to = m.http
 		tc.first, tc.hasFirst = first, true
+	}
+	if to == m.raft || to == m.peer {
+		var welcome bool
+		tc.hello, welcome, err = answerHello(tc.Conn, func(h hello) helloReply { return m.greet(first, h) })
+		if err != nil || !welcome {
+			m.log.Debug("closed a connection to the peer port: no hello that is welcome", "from", c.RemoteAddr(), "node", tc.hello.ID, "err", err)
+			tc.Close()
+			return
+		}
+	}
+	if c.SetDeadline(time.Time{}) != nil {
+		tc.Close()
+		return
 	}
 	if to == nil || !to.offer(tc) {
 		m.log.Debug("closed a connection to the peer port", "from", c.RemoteAddr(), "first", first)
@@ -112,7 +134,8 @@ func (m *mux) sniff(c net.Conn) {
 	}
 }
 
-// begin makes the TLS handshake, if there is TLS, and returns the first byte after it.
+// begin makes the TLS handshake, if there is TLS, and returns the first byte after it. The
+// deadline that it sets is left.
 func (m *mux) begin(c *muxConn) (byte, error) {
 	c.raw.SetDeadline(time.Now().Add(sniffTimeout))
 	if m.tls != nil {
@@ -133,7 +156,7 @@ func (m *mux) begin(c *muxConn) (byte, error) {
 		refuseTLS(c.raw, m.log)
 		return 0, errWrongKind
 	}
-	return first[0], c.raw.SetDeadline(time.Time{})
+	return first[0], nil
 }
 
 func (m *mux) add(c *muxConn) bool {
@@ -149,6 +172,7 @@ func (m *mux) add(c *muxConn) bool {
 // close stops accepting, closes every connection and waits for the mux's goroutines.
 func (m *mux) close() error {
 	m.raft.Close()
+	m.peer.Close()
 	m.http.Close()
 	err := m.ln.Close()
 	m.mu.Lock()
@@ -225,6 +249,7 @@ type muxConn struct {
 	raw      net.Conn // the one below it
 	mux      *mux
 	listener *muxListener // that has counted it, or nil
+	hello    hello        // of another node
 	once     sync.Once
 
 	// Owned by the reader.
@@ -255,45 +280,40 @@ func (c *muxConn) Close() error {
 // A raftStream is the peer port as raft's network transport sees it.
 type raftStream struct {
 	*muxListener
-	tls  *TLS // nil: no TLS
-	dial func(ctx context.Context, addr string) (net.Conn, error)
+	dial func(ctx context.Context, addr, id string, proto byte) (net.Conn, helloReply, error)
 }
 
-// Dial connects to the peer port of another node.
+// Dial connects to the peer port of another node: addr is the id of the node that is
+// meant, "@", and its address, or the address alone.
 func (s raftStream) Dial(addr raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
-	deadline := time.Now().Add(timeout)
-	ctx, cancel := context.WithDeadline(context.Background(), deadline)
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	c, err := s.dial(ctx, string(addr))
-	if err != nil {
-		return nil, err
+	id, at, ok := strings.Cut(string(addr), "@")
+	if !ok {
+		id, at = "", string(addr)
 	}
-	c.SetDeadline(deadline)
-	if s.tls != nil {
-		secure, err := s.handshake(c, string(addr), deadline)
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("TLS with %s: %w", addr, err), c.Close())
-		}
-		c = secure
-	}
-	if _, err := c.Write([]byte{protoRaft}); err != nil {
-		return nil, errors.Join(err, c.Close())
-	}
-	return c, c.SetDeadline(time.Time{})
+	c, _, err := s.dial(ctx, at, id, protoRaft)
+	return c, err
 }
 
-// handshake shows this node's certificate to the node at addr and checks that one's.
-func (s raftStream) handshake(c net.Conn, addr string, deadline time.Time) (net.Conn, error) {
+// dialPeer connects to the peer port at addr, with TLS if t is not nil: it shows this
+// node's certificate and checks the other one's.
+func dialPeer(ctx context.Context, t *TLS, dial func(context.Context, string) (net.Conn, error), addr string) (net.Conn, error) {
+	c, err := dial(ctx, addr)
+	if err != nil || t == nil {
+		return c, err
+	}
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, c.Close())
 	}
-	config, err := s.tls.client(host)
+	config, err := t.client(host)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, c.Close())
 	}
-	ctx, cancel := context.WithDeadline(context.Background(), deadline)
-	defer cancel()
 	secure := tls.Client(c, config)
-	return secure, secure.HandshakeContext(ctx)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("TLS with %s: %w", addr, err), c.Close())
+	}
+	return secure, nil
 }

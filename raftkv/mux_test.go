@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
@@ -24,6 +25,21 @@ func dial(t *testing.T, n *Node) net.Conn {
 	}
 	t.Cleanup(func() { c.Close() })
 	return c
+}
+
+// strangerStream reaches n as a node of the same cluster would, with TLS if t is not nil.
+func strangerStream(n *Node, t *TLS) raftStream {
+	return raftStream{newMuxListener(&net.TCPAddr{}, 1), func(ctx context.Context, addr, id string, proto byte) (net.Conn, helloReply, error) {
+		c, err := dialPeer(ctx, t, n.cfg.Hooks.Dial, addr)
+		if err != nil {
+			return nil, helloReply{}, err
+		}
+		deadline, _ := ctx.Deadline()
+		c.SetDeadline(deadline)
+		r, err := sayHello(c, proto, hello{Protocol: peerProtocol, Cluster: n.ClusterID(), ID: "abc", To: id})
+		c.SetDeadline(time.Time{})
+		return c, r, err
+	}}
 }
 
 func TestPeerPort(t *testing.T) {
@@ -60,7 +76,7 @@ func TestPeerPort(t *testing.T) {
 	}
 	// Raft's requests get through to raft.
 	peer := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		Stream: raftStream{newMuxListener(c.LocalAddr(), 1), nil, n.cfg.Hooks.Dial}, MaxPool: 1, Timeout: n.cfg.Timeout,
+		Stream: strangerStream(n, nil), MaxPool: 1, Timeout: n.cfg.Timeout,
 		Logger: newHCLog(n.log),
 	})
 	defer peer.Close()
@@ -109,7 +125,7 @@ func TestHeartbeatsTakeTheMainLoop(t *testing.T) {
 	n := open(t, testConfig(t))
 	n.transport.SetHeartbeatHandler(func(raft.RPC) { t.Error("a heartbeat went past raft's main loop") })
 	peer := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		Stream: raftStream{newMuxListener(&net.TCPAddr{}, 1), nil, n.cfg.Hooks.Dial}, MaxPool: 1, Timeout: n.cfg.Timeout, Logger: newHCLog(n.log),
+		Stream: strangerStream(n, nil), MaxPool: 1, Timeout: n.cfg.Timeout, Logger: newHCLog(n.log),
 	})
 	defer peer.Close()
 	defer peer.CloseStreams()
@@ -156,7 +172,7 @@ func TestPeerPortWithoutTLS(t *testing.T) {
 	n := open(t, testConfig(t))
 	wantClosed(t, n.Status().PeerAddr)
 	f := newAuthority(t).issue(t, t.TempDir(), "peer")
-	if _, err := (raftStream{nil, openTLS(t, f), n.cfg.Hooks.Dial}).Dial(raft.ServerAddress(n.Status().PeerAddr), n.cfg.Timeout); err == nil {
+	if _, err := strangerStream(n, openTLS(t, f)).Dial(raft.ServerAddress(n.Status().PeerAddr), n.cfg.Timeout); err == nil {
 		t.Error("TLS with a plain port")
 	}
 }

@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,6 +39,7 @@ type Node struct {
 	clock   *clock
 
 	mux       *mux
+	peers     *peers
 	transport *transport
 	wal       *wal.WAL
 	logs      *logStore
@@ -44,15 +47,22 @@ type Node struct {
 	snapshots raft.SnapshotStore
 	raft      *raft.Raft
 
-	queue    queue
+	queue    *queue
 	requests sync.Pool // of *request
-	readers  readers
+	readers  *readers
 	registry registry
 
-	counts    counts
-	lead      atomic.Pointer[leadership] // nil unless this node leads and is ready
-	ready     chan struct{}              // closed when it has led for the first time
-	readyOnce sync.Once
+	counts       counts
+	cluster      atomic.Pointer[string]     // its id; nil before the node has one
+	route        atomic.Pointer[route]      // nil while no leader is known
+	routeChanged chan struct{}              // capacity one; it may be another
+	announce     chan struct{}              // capacity one; a leader may have to be told of this node
+	reconcile    chan struct{}              // capacity one; there may be something to do
+	lead         atomic.Pointer[leadership] // nil unless this node leads and is ready
+	stood        atomic.Bool                // this node has stood for election since the last leader
+	handingOver  atomic.Bool
+	stuck        atomic.Int64  // Unix nanoseconds since when raft refuses entries as it hands over; see watchTransfer
+	ready        chan struct{} // closed when this node has had everything acknowledged before it started
 
 	ctx       context.Context // ends with the node
 	cancel    context.CancelFunc
@@ -68,54 +78,73 @@ type Node struct {
 	err      error
 }
 
-// Open starts the node in its data directory, which it makes if there is none. A new
-// node is the only voter of a new cluster. Open returns when the node serves: as the
-// only voter it leads and has applied its whole log. If the directory belongs to
-// another process the error is ErrLocked.
+// Open starts the node in its data directory, which it makes if there is none. A new node
+// joins the cluster of Config.Peers, which may take until one of them answers, or is the
+// only voter of a new cluster. The only voter serves when Open returns: it leads and has
+// applied its whole log. A member of several may have to wait for the others; see Ready.
+// If the directory belongs to another process the error is ErrLocked.
 func Open(ctx context.Context, cfg Config) (*Node, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, fmt.Errorf("opening node: %w", err)
 	}
+	for {
+		n := newNode(cfg)
+		if err = n.open(ctx); err == nil {
+			return n, nil
+		}
+		closeErr := n.Close()
+		if errors.Is(err, errAdopted) && closeErr == nil {
+			continue
+		}
+		return nil, errors.Join(fmt.Errorf("opening node in %q: %w", cfg.DataDir, err), closeErr)
+	}
+}
+
+func newNode(cfg Config) *Node {
 	n := &Node{
-		cfg:      cfg,
-		log:      cfg.Log,
-		started:  cfg.Now(),
-		tree:     tree.New(),
-		clock:    newClock(cfg.Now, cfg.Log),
-		queue:    queue{maxBytes: max(64<<20, 4*cfg.MaxValue), wake: make(chan struct{}, 1)},
-		requests: sync.Pool{New: newRequest},
-		readers:  readers{wake: make(chan struct{}, 1)},
-		ready:    make(chan struct{}),
-		closing:  make(chan struct{}),
-		failed:   make(chan struct{}),
+		cfg:          cfg,
+		log:          cfg.Log,
+		started:      cfg.Now(),
+		tree:         tree.New(),
+		clock:        newClock(cfg.Now, cfg.Log),
+		queue:        newQueue(max(64<<20, 4*cfg.MaxValue)),
+		requests:     sync.Pool{New: newRequest},
+		readers:      newReaders(),
+		routeChanged: make(chan struct{}, 1),
+		announce:     make(chan struct{}, 1),
+		reconcile:    make(chan struct{}, 1),
+		ready:        make(chan struct{}),
+		closing:      make(chan struct{}),
+		failed:       make(chan struct{}),
 	}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.fsm = fsm.New(n.tree, n.fail)
-	err = n.open(ctx)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("opening node in %q: %w", cfg.DataDir, err), n.Close())
-	}
-	return n, nil
+	n.peers = newPeers(n)
+	return n
 }
 
 func (n *Node) open(ctx context.Context) (err error) {
 	if n.dir, err = openDataDir(n.cfg.DataDir); err != nil {
 		return err
 	}
+	cluster, err := n.dir.readCluster()
+	if err != nil {
+		return err
+	}
+	if cluster != "" {
+		n.cluster.Store(&cluster)
+	}
+	n.peers.load()
 	if err := n.openStores(); err != nil {
 		return err
 	}
-	ln, err := n.cfg.Hooks.Listen(n.cfg.PeerAddr)
-	if err != nil {
-		return fmt.Errorf("listening on the peer port: %w", err)
+	if err := n.listen(); err != nil {
+		return err
 	}
-	n.mux = newMux(ln, n.cfg.PeerTLS, n.log)
-	addr := n.cfg.AdvertisePeerAddr
-	if addr == "" {
-		addr = ln.Addr().String()
+	if err := n.findPlace(ctx); err != nil {
+		return err
 	}
-	n.transport = newTransport(raftStream{n.mux.raft, n.cfg.PeerTLS, n.cfg.Hooks.Dial}, addr, newHCLog(n.log))
 	if err := n.startRaft(); err != nil {
 		return err
 	}
@@ -123,23 +152,66 @@ func (n *Node) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	n.wg.Go(n.leadLoop)
-	n.wg.Go(n.proposeLoop)
-	n.wg.Go(n.readLoop)
-	n.wg.Go(n.expireLoop)
-	n.compacts.Go(n.compactLoop)
-	if alone {
-		n.transport.electNow(raft.ServerID(n.dir.id))
+	n.startLoops()
+	if !alone {
+		return nil
 	}
+	n.transport.electNow(raft.ServerID(n.dir.id))
 	select {
 	case <-n.ready:
 		return nil
 	case <-n.failed:
 		return n.err
 	case <-ctx.Done():
-		return fmt.Errorf("waiting to lead: %w", ctx.Err())
+		return fmt.Errorf("reading the log: %w", ctx.Err())
 	}
 }
+
+// listen opens the peer port.
+func (n *Node) listen() error {
+	ln, err := n.cfg.Hooks.Listen(n.cfg.PeerAddr)
+	if err != nil {
+		return fmt.Errorf("listening on the peer port: %w", err)
+	}
+	n.mux = newMux(ln, n.cfg.PeerTLS, n.log, n.greet)
+	addr := n.cfg.AdvertisePeerAddr
+	if addr == "" {
+		addr = ln.Addr().String()
+	}
+	n.transport = newTransport(raftStream{n.mux.raft, n.dialNode}, addr, n.peers, newHCLog(n.log))
+	n.transport.installs.fail = n.fail
+	return nil
+}
+
+func (n *Node) startLoops() {
+	for _, loop := range []func(){
+		n.serveNodes, n.routeLoop, n.leadLoop, n.announceLoop, n.reconcileLoop, n.proposeLoop, n.readLoop, n.readyLoop, n.expireLoop,
+	} {
+		n.wg.Go(loop)
+	}
+	n.compacts.Go(n.compactLoop)
+}
+
+// readyLoop finds out when this node has everything that was acknowledged before it was
+// started: raft gives the state machine a snapshot, and what follows only when a leader
+// has said how much of it is committed.
+func (n *Node) readyLoop() {
+	for {
+		_, err := n.Linearizable(n.ctx)
+		if err == nil {
+			close(n.ready)
+			return
+		}
+		n.pause(retryPause)
+		if n.ctx.Err() != nil || n.Err() != nil {
+			return
+		}
+	}
+}
+
+// Ready returns a channel that is closed when this node has everything that was
+// acknowledged before it was started. Until then what it shows is old.
+func (n *Node) Ready() <-chan struct{} { return n.ready }
 
 func (n *Node) openStores() (err error) {
 	log := newHCLog(n.log)
@@ -167,8 +239,72 @@ func (n *Node) openStores() (err error) {
 	return nil
 }
 
-// startRaft starts raft, after it has made this node the only voter if there is no
-// state yet.
+// findPlace makes a node without data the only voter of a new cluster, or has it join
+// others; one with data it only checks.
+func (n *Node) findPlace(ctx context.Context) error {
+	has, err := n.hasState()
+	if err != nil {
+		return err
+	}
+	peers := slices.DeleteFunc(slices.Clone(n.cfg.Peers), func(addr string) bool {
+		return addr == string(n.transport.LocalAddr()) || addr == n.mux.ln.Addr().String()
+	})
+	if has {
+		return n.checkPeers(ctx, peers)
+	}
+	if n.stable.used() {
+		return errors.New("log and snapshots are missing, though this node has been part of a cluster; put them back, or start with an empty data directory")
+	}
+	if len(peers) == 0 && n.cfg.Discover != nil {
+		if peers, err = n.cfg.Discover(ctx); err != nil {
+			return err
+		}
+	}
+	if n.ClusterID() != "" { // let in, and stopped before it had anything
+		peers = append(peers, slices.Collect(maps.Values(n.peers.saved))...)
+		slices.Sort(peers)
+		peers = slices.Compact(peers)
+		if len(peers) == 0 {
+			return errors.New("this node has been let into a cluster and does not know where that is; name one of its nodes with -peers")
+		}
+	}
+	if len(peers) > 0 {
+		return n.joinAt(ctx, peers)
+	}
+	return n.bootstrap()
+}
+
+// hasState reports whether raft has a log or a snapshot.
+func (n *Node) hasState() (bool, error) {
+	last, err := n.logs.LastIndex()
+	if err != nil {
+		return false, err
+	}
+	snapshot, err := n.lastSnapshot()
+	if err != nil {
+		return false, err
+	}
+	n.logs.measureAfter(snapshot.Index)
+	n.noteSnapshot(snapshot)
+	return last > 0 || snapshot.Index > 0, nil
+}
+
+// bootstrap makes this node the only voter of a new cluster.
+func (n *Node) bootstrap() error {
+	// A crash in the middle of this leaves a term and no log. Nobody else can have
+	// heard of it, so it does not count.
+	n.stable.forgetTerm()
+	conf := n.cfg.raftConfig(n.dir.id)
+	err := raft.BootstrapCluster(conf, n.logs, n.stable, n.snapshots, n.transport, raft.Configuration{
+		Servers: []raft.Server{{ID: conf.LocalID, Address: n.transport.LocalAddr()}},
+	})
+	if err != nil {
+		return fmt.Errorf("making a new cluster: %w", err)
+	}
+	return n.setCluster(randomID())
+}
+
+// startRaft starts raft.
 func (n *Node) startRaft() (err error) {
 	// Raft panics if it finds its own log unreadable.
 	defer func() {
@@ -178,62 +314,65 @@ func (n *Node) startRaft() (err error) {
 	}()
 	cache := &logCache{logStore: n.logs}
 	conf := n.cfg.raftConfig(n.dir.id)
-	if err := n.bootstrap(conf, cache); err != nil {
-		return fmt.Errorf("making a new cluster: %w", err)
-	}
-	if n.raft, err = raft.NewRaft(conf, meteredFSM{n.fsm, &n.counts}, cache, n.stable, n.snapshots, n.transport); err != nil {
+	if n.raft, err = raft.NewRaft(conf, nodeFSM{n.fsm, n}, cache, n.stable, n.snapshots, n.transport); err != nil {
 		return fmt.Errorf("starting raft: %w", err)
 	}
+	n.transport.raft.Store(n.raft)
 	n.raft.RegisterObserver(n.counts.observer())
+	n.raft.RegisterObserver(raft.NewObserver(nil, false, n.observe))
 	n.running.Store(true)
+	n.wakeRoute()
 	return nil
 }
 
-func (n *Node) bootstrap(conf *raft.Config, logs raft.LogStore) error {
-	last, err := logs.LastIndex()
-	if err != nil {
-		return err
-	}
-	snapshot, err := n.lastSnapshot()
-	if err != nil {
-		return err
-	}
-	n.logs.measureAfter(snapshot.Index)
-	n.noteSnapshot(snapshot)
-	if last > 0 || snapshot.Index > 0 {
-		return nil
-	}
-	if n.stable.used() {
-		return errors.New("log and snapshots are missing, though this node has been part of a cluster; put them back, or start with an empty data directory")
-	}
-	// A crash in the middle of this leaves a term and no log. Nobody else can have
-	// heard of it, so it does not count.
-	n.stable.forgetTerm()
-	return raft.BootstrapCluster(conf, logs, n.stable, n.snapshots, n.transport, raft.Configuration{
-		Servers: []raft.Server{{ID: conf.LocalID, Address: n.transport.LocalAddr()}},
-	})
-}
-
-// alone reports whether this node is the only voter. It is an error if it is not part
-// of the configuration at all.
+// alone reports whether this node is the only voter.
 func (n *Node) alone() (bool, error) {
-	future := n.raft.GetConfiguration()
-	if err := future.Error(); err != nil {
+	servers, _, err := n.servers()
+	if err != nil {
 		return false, fmt.Errorf("reading configuration: %w", err)
 	}
-	voters, member, votes := 0, false, false
-	for _, s := range future.Configuration().Servers {
-		self := s.ID == raft.ServerID(n.dir.id)
-		member = member || self
-		if s.Suffrage == raft.Voter {
-			voters++
-			votes = votes || self
+	member, votes := false, false
+	for _, s := range servers {
+		if s.ID == raft.ServerID(n.dir.id) {
+			member, votes = true, s.Suffrage == raft.Voter
 		}
 	}
-	if !member {
+	switch {
+	case member || len(servers) == 0: // let in, and has no log yet
+	case len(servers) == 1:
 		return false, fmt.Errorf("log is that of another node, not of %s; was the file \"id\" replaced?", n.dir.id)
+	default:
+		n.log.Warn("this node is not among the members that its log knows; asking them", "id", n.dir.id)
 	}
-	return votes && voters == 1, nil
+	return votes && countVoters(servers) == 1, nil
+}
+
+// ClusterID returns the cluster's id in hex, empty before the node has one.
+func (n *Node) ClusterID() string {
+	if id := n.cluster.Load(); id != nil {
+		return *id
+	}
+	return ""
+}
+
+// setCluster keeps the cluster's id, in the data directory too.
+func (n *Node) setCluster(id string) error {
+	switch now := n.ClusterID(); {
+	case now == id:
+		return nil
+	case now != "":
+		return fmt.Errorf("this node %w: %s, not %s", ErrOtherCluster, now, id)
+	}
+	if err := n.dir.setCluster(id); err != nil {
+		return fmt.Errorf("keeping the cluster's id: %w", err)
+	}
+	n.cluster.Store(&id)
+	return nil
+}
+
+// removed ends this node: another one has said that it is a member no more.
+func (n *Node) removed(by helloReply) {
+	n.fail(fmt.Errorf("%w (says %s)", ErrRemoved, by.Name))
 }
 
 // Tree returns the node's tree, for reading: Watch, Wait, View and statistics.

@@ -5,7 +5,9 @@ package raftkv
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -31,15 +33,23 @@ type request struct {
 	done  chan struct{} // capacity one; receives after result and err are set
 	timer *time.Timer
 
-	taken bool // guarded by queue.mu: it is in an entry, or being put into one
-	gone  bool // guarded by queue.mu: nobody waits for it
+	// here says that the operation is for this node's own log, not for another leader's,
+	// and term, unless 0, that it is for no other term either.
+	here bool
+	term uint64
+
+	// Guarded by queue.mu.
+	taken    bool // it is in an entry, or being put into one
+	gone     bool // nobody waits for it
+	homeless bool // the leader it was for did not take it
 
 	result fsm.Result
 	err    error
 }
 
-// Do carries out op: it is in the log, on the disks of a majority, when Do returns an
-// event. An *tree.Error says that the tree refused it. With any other error the outcome
+// Do carries out op: it is in the log, on the disks of a majority, and in this node's tree,
+// when Do returns an event. Any node may be asked: one that does not lead has the leader
+// do it. While there is no leader Do waits for one, for as long as Config.Timeout. An *tree.Error says that the tree refused it. With any other error the outcome
 // is unknown unless errors.Is(err, ErrNotProposed); it is never tried again here. op
 // must not be changed before Do returns, nor after it returns an unknown outcome.
 func (n *Node) Do(ctx context.Context, op *tree.Op) (*tree.Event, error) {
@@ -59,19 +69,31 @@ func (n *Node) Do(ctx context.Context, op *tree.Op) (*tree.Event, error) {
 	return res.Event, res.Err
 }
 
-// propose brings an operation into the log and waits for its result.
+// propose brings an operation into the log, of whoever leads, and waits for its result.
 func (n *Node) propose(ctx context.Context, op fsm.Op) (fsm.Result, error) {
+	r := n.requests.Get().(*request)
+	r.op = op
+	return n.await(ctx, r)
+}
+
+// proposeHere is propose for this node's own log. It fails if this node does not lead, or
+// leads in another term; 0 stands for any.
+func (n *Node) proposeHere(ctx context.Context, op fsm.Op, term uint64) (fsm.Result, error) {
+	r := n.requests.Get().(*request)
+	r.op, r.here, r.term = op, true, term
+	return n.await(ctx, r)
+}
+
+func (n *Node) await(ctx context.Context, r *request) (fsm.Result, error) {
 	n.counts.proposals.Add(1)
-	res, err := n.request(ctx, op)
+	res, err := n.request(ctx, r)
 	n.counts.ended(err)
 	return res, err
 }
 
-func (n *Node) request(ctx context.Context, op fsm.Op) (fsm.Result, error) {
-	r := n.requests.Get().(*request)
-	r.op, r.size = op, 0
-	if op != (fsm.Op{}) {
-		r.size = fsm.Size(op)
+func (n *Node) request(ctx context.Context, r *request) (fsm.Result, error) {
+	if r.op != (fsm.Op{}) {
+		r.size = fsm.Size(r.op)
 	}
 	if err := n.queue.put(r); err != nil {
 		n.recycle(r)
@@ -93,6 +115,9 @@ func (n *Node) request(ctx context.Context, op fsm.Op) (fsm.Result, error) {
 	}
 	r.timer.Stop()
 	if n.queue.withdraw(r) {
+		if cause == ErrTimeout && (r.homeless || n.route.Load() == nil) {
+			cause = ErrNoLeader
+		}
 		return fsm.Result{}, notProposed(fmt.Errorf("waiting to be written to the log: %w", cause))
 	}
 	return fsm.Result{}, fmt.Errorf("waiting for the log entry to be committed: %w", cause)
@@ -111,134 +136,98 @@ func (n *Node) recycle(r *request) {
 	n.requests.Put(r)
 }
 
-// A queue holds the requests that wait to be put into an entry.
-type queue struct {
-	maxBytes int
-	wake     chan struct{} // capacity one
-
-	mu      sync.Mutex
-	waiting []*request // [head:] wait, withdrawn ones among them
-	head    int
-	bytes   int
-	closed  error
-}
-
-func (q *queue) put(r *request) error {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	n := len(q.waiting) - q.head
-	switch {
-	case q.closed != nil:
-		return q.closed
-	case n >= maxQueueOps || n > 0 && q.bytes+r.size > q.maxBytes:
-		return ErrBusy
-	}
-	if q.head > 0 && len(q.waiting) == cap(q.waiting) {
-		n := copy(q.waiting, q.waiting[q.head:])
-		clear(q.waiting[n:])
-		q.waiting, q.head = q.waiting[:n], 0
-	}
-	q.waiting = append(q.waiting, r)
-	q.bytes += r.size
-	if n == 0 {
-		select {
-		case q.wake <- struct{}{}:
-		default:
-		}
-	}
-	return nil
-}
-
-// withdraw gives the request up. It reports whether it will never be proposed.
-func (q *queue) withdraw(r *request) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	r.gone = true
-	return !r.taken
-}
-
-// take appends to batch the requests for the next entry and returns them with an upper
-// bound of the entry's size. There are none if none waits.
-func (q *queue) take(batch []*request) ([]*request, int) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	size := entryHeader
-	for q.head < len(q.waiting) && len(batch) < maxBatchOps {
-		r := q.waiting[q.head]
-		if len(batch) > 0 && size+r.size > maxBatchBytes {
-			break
-		}
-		q.waiting[q.head] = nil
-		q.head++
-		q.bytes -= r.size
-		if r.gone {
-			continue
-		}
-		r.taken = true
-		batch = append(batch, r)
-		size += r.size
-	}
-	if q.head == len(q.waiting) {
-		q.waiting, q.head = q.waiting[:0], 0
-	}
-	return batch, size
-}
-
-// close refuses further requests with err.
-func (q *queue) close(err error) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.closed = err
-}
-
-// proposeLoop makes entries of what waits, one at a time: while an entry is on its way
-// the next one fills. With one voter a second entry in flight only makes both smaller.
+// proposeLoop makes entries of what waits: while one is on its way the next one fills.
 func (n *Node) proposeLoop() {
-	var (
-		batch []*request
-		ops   []fsm.Op
-	)
+	var sending sync.WaitGroup
+	defer sending.Wait()
 	for {
-		size := 0
-		if batch, size = n.queue.take(batch[:0]); len(batch) == 0 {
-			select {
-			case <-n.queue.wake:
-				continue
-			case <-n.closing:
-				n.refuseRest()
-				return
-			}
-		}
-		ops = ops[:0]
-		for _, r := range batch {
-			if r.op != (fsm.Op{}) {
-				ops = append(ops, r.op)
-			}
-		}
-		results, err := n.apply(fsm.AppendBatch(make([]byte, 0, size), n.clock.read(), ops), len(ops))
-		for i, r := range batch {
-			if r.err = err; err == nil && r.op != (fsm.Op{}) {
-				r.result, results = results[0], results[1:]
-			}
-			batch[i] = nil
-			r.done <- struct{}{}
-		}
-		clear(ops)
-	}
-}
-
-// refuseRest answers what came between the last entry and close.
-func (n *Node) refuseRest() {
-	for {
-		batch, _ := n.queue.take(nil)
-		if len(batch) == 0 {
+		batch, size, limit := n.queue.take()
+		if batch == nil {
 			return
 		}
-		for _, r := range batch {
-			r.err = notProposed(ErrClosed)
-			r.done <- struct{}{}
+		if limit == inFlightAlone {
+			n.send(batch, size)
+			continue
 		}
+		sending.Go(func() { n.send(batch, size) })
 	}
+}
+
+// send brings a batch to where it is to go, and answers those who wait.
+func (n *Node) send(b *batch, size int) {
+	defer n.queue.sent(b)
+	to := n.route.Load()
+	n.turnAway(b, to)
+	switch {
+	case len(b.requests) == 0:
+	case to == nil:
+		n.queue.back(b.requests)
+	case to.self:
+		n.sendHere(b, size)
+	default:
+		n.forward(b, to)
+	}
+}
+
+// turnAway answers the requests of a batch that may not go that way.
+func (n *Node) turnAway(b *batch, to *route) {
+	b.requests = slices.DeleteFunc(b.requests, func(r *request) bool {
+		if !r.here || to != nil && to.self && (r.term == 0 || r.term == to.term) {
+			return false
+		}
+		r.answer(fsm.Result{}, notProposed(ErrNoLeader))
+		return true
+	})
+}
+
+// sendHere writes an entry to this node's log.
+func (n *Node) sendHere(b *batch, size int) {
+	ops := b.operations()
+	results, err := n.apply(fsm.AppendBatch(make([]byte, 0, size), n.clock.read(), ops), len(ops))
+	if errors.Is(err, ErrNotProposed) && errors.Is(err, ErrNoLeader) {
+		n.retry(b.requests, err)
+		return
+	}
+	for _, r := range b.requests {
+		var res fsm.Result
+		if err == nil && r.op != (fsm.Op{}) {
+			res, results = results[0], results[1:]
+		}
+		r.answer(res, err)
+	}
+}
+
+// retry puts requests back that are not in any log, to go to whoever leads next.
+func (n *Node) retry(requests []*request, err error) {
+	again := slices.DeleteFunc(requests, func(r *request) bool {
+		if r.here {
+			r.answer(fsm.Result{}, err)
+		}
+		return r.here
+	})
+	if len(again) == 0 {
+		return
+	}
+	n.queue.back(again)
+	n.wakeRoute() // raft may know before the route does that this node leads no more
+}
+
+// retryPause keeps a node from asking one that is not ready without end.
+const retryPause = 20 * time.Millisecond
+
+// pause waits, or until the node is closed.
+func (n *Node) pause(d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-n.closing:
+	}
+}
+
+func (r *request) answer(res fsm.Result, err error) {
+	r.result, r.err = res, err
+	r.done <- struct{}{}
 }
 
 // apply writes one entry of count operations to the log and waits for the results.
@@ -253,8 +242,10 @@ func (n *Node) apply(entry []byte, count int) ([]fsm.Result, error) {
 		f = n.raft.ApplyLog(raft.Log{Data: entry}, 0)
 	}
 	if err := f.Error(); err != nil {
+		n.watchTransfer(err)
 		return nil, proposalError(err)
 	}
+	n.stuck.Store(0)
 	response := f.Response()
 	if chunked {
 		if response == nil {
@@ -275,4 +266,20 @@ func (n *Node) apply(entry []byte, count int) ([]fsm.Result, error) {
 		return nil, fmt.Errorf("%w: %w", ErrFailed, response)
 	}
 	return nil, fmt.Errorf("state machine answered %T to %d operations", response, count)
+}
+
+// watchTransfer ends the node if raft refuses entries because it hands over the
+// leadership, and goes on doing so: a transfer that loses the leadership meanwhile may
+// leave that set for ever (hashicorp/raft#696).
+func (n *Node) watchTransfer(err error) {
+	if !errors.Is(err, raft.ErrLeadershipTransferInProgress) {
+		return
+	}
+	now := time.Now().UnixNano()
+	if n.stuck.CompareAndSwap(0, now) {
+		return
+	}
+	if since := time.Duration(now - n.stuck.Load()); since > 4*n.cfg.ElectionTimeout && n.raft.State() == raft.Leader {
+		n.fail(fmt.Errorf("raft has refused all writes for %v because it hands the leadership over, which takes no such time", since))
+	}
 }

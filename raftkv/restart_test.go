@@ -181,7 +181,7 @@ func TestSlowDiskAtTheStart(t *testing.T) {
 		_, err := n.Do(t.Context(), &tree.Op{Action: tree.Set, Key: "/a", Value: "1"})
 		return err == nil
 	})
-	if n.clusterID() == "" {
+	if n.ClusterID() == "" {
 		t.Error("the cluster has no id")
 	}
 }

@@ -35,7 +35,7 @@ func (n *Node) Status() Status {
 	s := Status{
 		Name:      n.cfg.Name,
 		ID:        n.dir.id,
-		ClusterID: n.clusterID(),
+		ClusterID: n.ClusterID(),
 		PeerAddr:  string(n.transport.LocalAddr()),
 		ClientURL: n.cfg.ClientURL,
 
@@ -65,14 +65,6 @@ func (n *Node) RaftIndex() uint64 { return n.fsm.Applied() }
 
 // RaftTerm returns raft's current term; it costs one load.
 func (n *Node) RaftTerm() uint64 { return n.raft.CurrentTerm() }
-
-// ClusterID returns the cluster's id in hex, empty before its first leader.
-func (n *Node) ClusterID() string { return n.clusterID() }
-
-func (n *Node) clusterID() string {
-	id, _ := n.fsm.Meta(metaClusterID)
-	return string(id)
-}
 
 // Now returns the time of the store, Unix time in nanoseconds: what remaining times to
 // live are counted from. It is the wall clock unless that has been set back or far ahead.

@@ -351,7 +351,7 @@ func TestPeerTLS(t *testing.T) {
 
 	vote := func(secure *TLS) error {
 		peer := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-			Stream: raftStream{newMuxListener(&net.TCPAddr{}, 1), secure, n.cfg.Hooks.Dial}, MaxPool: 1, Timeout: n.cfg.Timeout, Logger: newHCLog(n.log),
+			Stream: strangerStream(n, secure), MaxPool: 1, Timeout: n.cfg.Timeout, Logger: newHCLog(n.log),
 		})
 		defer peer.Close()
 		defer peer.CloseStreams()
@@ -374,7 +374,7 @@ func TestPeerTLS(t *testing.T) {
 	if err := vote(openTLS(t, both)); err == nil {
 		t.Error("a node of another authority got through")
 	}
-	if _, err := (raftStream{nil, cfg.PeerTLS, n.cfg.Hooks.Dial}).Dial(raft.ServerAddress(strings.Replace(addr, "127.0.0.1", "localhost", 1)), n.cfg.Timeout); err == nil || !strings.Contains(err.Error(), "localhost") {
+	if _, err := strangerStream(n, cfg.PeerTLS).Dial(raft.ServerAddress(strings.Replace(addr, "127.0.0.1", "localhost", 1)), n.cfg.Timeout); err == nil || !strings.Contains(err.Error(), "localhost") {
 		t.Errorf("certificate of another host: %v", err)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// A transport is raft's network transport with three changes.
+// A transport is raft's network transport with four changes.
 //
 // Heartbeats take the same way as everything else. Raft would handle them beside its
 // main loop, where one with a newer term can change the term between the moment the
@@ -19,7 +19,13 @@ import (
 //
 // The address it goes by is the advertised one.
 //
-// And it can be given a request from within; see electNow.
+// It can be given a request from within; see electNow.
+//
+// And followers are told at once what is committed. Raft tells them with the next entry,
+// or after one to two CommitTimeouts: 75 ms in which a follower that has the entry on its
+// disk does not show it. So when the leader has applied something, a follower with nothing
+// under way gets an empty AppendEntries after what it has acknowledged in this term, with
+// the commit index capped there: a message that raft itself might send. See progress.
 //
 // NetworkTransport is embedded so that its optional methods, of which pre-vote is one,
 // stay visible to raft.
@@ -32,6 +38,11 @@ type transport struct {
 	appends        Histogram     // those sent that were answered
 	failures       atomic.Uint64 // those that were not
 
+	mu       sync.Mutex
+	progress map[raft.ServerID]*progress
+	raft     atomic.Pointer[raft.Raft] // set when raft has started
+	installs installs
+
 	once sync.Once
 	done chan struct{}
 	wg   sync.WaitGroup
@@ -43,7 +54,7 @@ var (
 	_ raft.WithClose   = (*transport)(nil)
 )
 
-func newTransport(stream raft.StreamLayer, addr string, log *hcLogger) *transport {
+func newTransport(stream raft.StreamLayer, addr string, book raft.ServerAddressProvider, log *hcLogger) *transport {
 	t := &transport{
 		NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 			Stream:          stream,
@@ -51,10 +62,13 @@ func newTransport(stream raft.StreamLayer, addr string, log *hcLogger) *transpor
 			Timeout:         10 * time.Second,
 			MaxRPCsInFlight: 1, // pipelining can hang for ever (hashicorp/raft#612) and gains nothing
 			Logger:          log,
+
+			ServerAddressProvider: book,
 		}),
-		addr: raft.ServerAddress(addr),
-		rpcs: make(chan raft.RPC),
-		done: make(chan struct{}),
+		addr:     raft.ServerAddress(addr),
+		rpcs:     make(chan raft.RPC),
+		progress: make(map[raft.ServerID]*progress),
+		done:     make(chan struct{}),
 	}
 	t.wg.Go(t.forward)
 	return t
@@ -65,8 +79,11 @@ func (t *transport) forward() {
 	for {
 		select {
 		case rpc := <-t.NetworkTransport.Consumer():
-			if _, ok := rpc.Command.(*raft.AppendEntriesRequest); ok {
+			switch rpc.Command.(type) {
+			case *raft.AppendEntriesRequest:
 				t.received.Add(1)
+			case *raft.InstallSnapshotRequest:
+				t.installs.count()
 			}
 			t.pass(rpc)
 		case <-t.done:
@@ -106,17 +123,64 @@ func (t *transport) LocalAddr() raft.ServerAddress { return t.addr }
 // SetHeartbeatHandler does nothing; see the type's comment.
 func (t *transport) SetHeartbeatHandler(func(raft.RPC)) {}
 
-// AppendEntries sends the request, and measures it.
+// AppendEntries sends the request, and keeps what its answer tells of the follower.
 func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
 	t.sent.Add(1)
+	p := t.progressOf(id)
+	tells := p.start(target, args)
 	start := time.Now()
 	err := t.NetworkTransport.AppendEntries(id, target, args, resp)
+	took := time.Since(start)
 	if err != nil {
 		t.failures.Add(1)
-		return err
+	} else {
+		t.appends.Observe(took)
 	}
-	t.appends.Observe(time.Since(start))
-	return nil
+	p.end(args, resp, took, err, tells)
+	return err
+}
+
+// progressOf returns what is known about a follower.
+func (t *transport) progressOf(id raft.ServerID) *progress {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := t.progress[id]
+	if p == nil {
+		p = &progress{id: id, wake: make(chan struct{}, 1)}
+		t.progress[id] = p
+		t.wg.Go(func() { t.nudgeLoop(p) })
+	}
+	return p
+}
+
+// committed is called when this node has applied entries.
+func (t *transport) committed() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, p := range t.progress {
+		p.check()
+	}
+}
+
+// nudgeLoop tells one follower what is committed.
+func (t *transport) nudgeLoop(p *progress) {
+	for {
+		select {
+		case <-p.wake:
+		case <-t.done:
+			return
+		}
+		r := t.raft.Load()
+		if r == nil || r.State() != raft.Leader {
+			continue
+		}
+		args, target, ok := p.nudge(r.CommitIndex())
+		if !ok {
+			continue
+		}
+		// What the answer says of terms raft learns from its own requests.
+		_ = t.AppendEntries(p.id, target, &args, new(raft.AppendEntriesResponse))
+	}
 }
 
 // Close ends the transport and waits for its goroutines. It may be called more than once.

@@ -18,7 +18,9 @@
 //
 // Snapshot reads the node's own copy, not a linearizable one. A node that lags behind
 // its leader is woken by Wait when it has caught up, so the files it renders converge
-// all the same, and they go on being rendered while the cluster has no leader.
+// all the same, and they go on being rendered while the cluster has no leader. But a node
+// that was just started has what it had some time before it was stopped, perhaps nothing,
+// and no file is rendered from that: Snapshot waits until the node is ready.
 //
 // Each Under counts the hidden components from its own prefixes: a group of files that
 // shares one snapshot sees, file by file, what each would see by itself. So Under with
@@ -28,6 +30,7 @@ package raftkv
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"slices"
 	"strings"
@@ -40,22 +43,37 @@ import (
 type Node interface {
 	// Tree returns the node's copy of the key space. It is called once.
 	Tree() *tree.Tree
+
+	// Ready returns a channel that is closed when the copy has everything that was
+	// acknowledged before the node was started.
+	Ready() <-chan struct{}
 }
 
 // A Backend reads the tree of a node. It implements [backends.Backend] and may be used
 // concurrently.
 type Backend struct {
-	tree *tree.Tree
+	tree  *tree.Tree
+	ready <-chan struct{}
 }
 
 // New returns a backend for the node. It owns nothing of it.
 func New(node Node) *Backend {
-	return &Backend{tree: node.Tree()}
+	return &Backend{tree: node.Tree(), ready: node.Ready()}
 }
 
 // Snapshot returns the files under the prefixes as the node has them now; the index is
-// the tree's. It never blocks and never fails.
-func (b *Backend) Snapshot(_ context.Context, prefixes []string) (backends.Snapshot, error) {
+// the tree's. It blocks while the node is not ready, after its start, and fails only if
+// ctx ends meanwhile.
+func (b *Backend) Snapshot(ctx context.Context, prefixes []string) (backends.Snapshot, error) {
+	select {
+	case <-b.ready:
+	default:
+		select {
+		case <-b.ready:
+		case <-ctx.Done():
+			return backends.Snapshot{}, fmt.Errorf("waiting for the other members of the store: %w", ctx.Err())
+		}
+	}
 	view := b.tree.View()
 	return backends.Snapshot{Keys: visible(files{view}, prefixes), Index: view.Index()}, nil
 }

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"sync"
 	"testing"
+	"time"
 
 	"confd/backends/backendtest"
 	"confd/backends/raftkv"
@@ -23,6 +24,13 @@ type node struct {
 }
 
 func (n *node) Tree() *tree.Tree { return n.tree }
+
+// Ready is at once: the tree is all there is.
+func (n *node) Ready() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}
 
 func (n *node) do(op tree.Op) error {
 	n.mu.Lock()
@@ -155,3 +163,24 @@ func TestWaitIgnoresHidden(t *testing.T) {
 		t.Errorf("a hidden key that was asked for is no news: %v", err)
 	}
 }
+
+// TestNotReady: nothing is rendered from what a node had before it was stopped.
+func TestNotReady(t *testing.T) {
+	n := starting{ready: make(chan struct{})}
+	b := raftkv.New(n)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if _, err := b.Snapshot(ctx, []string{"/"}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("before the node is ready: %v", err)
+	}
+	close(n.ready)
+	if _, err := b.Snapshot(t.Context(), []string{"/"}); err != nil {
+		t.Error(err)
+	}
+}
+
+// starting is a node that is not ready.
+type starting struct{ ready chan struct{} }
+
+func (s starting) Tree() *tree.Tree       { return tree.New() }
+func (s starting) Ready() <-chan struct{} { return s.ready }

@@ -12,7 +12,8 @@ import (
 	"confd/raftkv/tree"
 )
 
-// entryVersion is the format of the entries that AppendBatch writes.
+// EntryVersion is the format of the entries that AppendBatch writes, and the highest that
+// Decode reads.
 //
 // An entry, version 1:
 //
@@ -39,7 +40,7 @@ import (
 //	key        text
 //	value      text
 //	prev       text, with flagIfIs only
-const entryVersion = 1
+const EntryVersion = 1
 
 const headerSize = 1 + 4 + 8
 
@@ -104,7 +105,7 @@ func Size(op Op) int {
 // without operations only moves the clock on.
 func AppendBatch(dst []byte, clock int64, ops []Op) []byte {
 	start := len(dst)
-	dst = append(dst, entryVersion, 0, 0, 0, 0)
+	dst = append(dst, EntryVersion, 0, 0, 0, 0)
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(clock))
 	dst = binary.AppendUvarint(dst, uint64(len(ops)))
 	for _, op := range ops {
@@ -180,9 +181,9 @@ func (b *Batch) Decode(data []byte) error {
 	if len(data) == 0 {
 		return fmt.Errorf("%w: empty entry", ErrFormat)
 	}
-	if data[0] != entryVersion {
+	if data[0] != EntryVersion {
 		return fmt.Errorf("%w %d; this program knows %d and older: it may have been written by a newer one",
-			ErrVersion, data[0], entryVersion)
+			ErrVersion, data[0], EntryVersion)
 	}
 	if len(data) < headerSize+1 {
 		return fmt.Errorf("%w: %d bytes are too few", ErrFormat, len(data))

@@ -105,7 +105,7 @@ func TestGoldenEntry(t *testing.T) {
 		t.Errorf("got %d %+v", b.Clock, b.Ops)
 	}
 	if got := AppendBatch(nil, goldenClock, goldenOps()); string(got) != string(entry) {
-		t.Errorf("version %d is written in another way than it was:\n%x\n%x", entryVersion, got, entry)
+		t.Errorf("version %d is written in another way than it was:\n%x\n%x", EntryVersion, got, entry)
 	}
 }
 
@@ -127,7 +127,7 @@ func TestDecodeRefuses(t *testing.T) {
 		}
 	}
 	newer := []byte(string(good))
-	newer[0] = entryVersion + 1
+	newer[0] = EntryVersion + 1
 	err := b.Decode(newer)
 	if !errors.Is(err, ErrVersion) || !strings.Contains(err.Error(), "newer") {
 		t.Errorf("newer version: %v", err)
@@ -146,7 +146,7 @@ func TestDecodeRefuses(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	f.Add(AppendBatch(nil, goldenClock, goldenOps()))
 	f.Add(AppendBatch(nil, 0, nil))
-	f.Add([]byte{entryVersion})
+	f.Add([]byte{EntryVersion})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var b Batch
 		if err := b.Decode(data); err == nil {
@@ -162,7 +162,7 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		data = []byte(string(data))
-		data[0] = entryVersion
+		data[0] = EntryVersion
 		seal(data)
 		if err := b.Decode(data); err != nil && !errors.Is(err, ErrFormat) {
 			t.Fatal(err)

@@ -226,7 +226,7 @@ func TestClockAndExpiry(t *testing.T) {
 
 func TestStopsAtUnknownEntry(t *testing.T) {
 	for name, bad := range map[string]*raft.Log{
-		"newer version": {Index: 2, Term: 7, Data: []byte{entryVersion + 1, 2, 3}},
+		"newer version": {Index: 2, Term: 7, Data: []byte{EntryVersion + 1, 2, 3}},
 		"damaged":       {Index: 2, Term: 7, Data: append(AppendBatch(nil, 1, nil), 1)},
 		"bad chunk":     {Index: 2, Term: 7, Data: []byte("x"), Extensions: []byte("not a chunk")},
 		"empty":         {Index: 2, Term: 7},

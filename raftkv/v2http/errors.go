@@ -70,11 +70,13 @@ func (h *Handler) failed(ctx context.Context, resp *response, err error) {
 	}
 }
 
+const causeNoLeader = "etcdserver: no leader"
+
 // causeOf returns the cause of error 300, in etcd's words.
 func causeOf(err error) string {
 	switch {
 	case errors.Is(err, raftkv.ErrNoLeader) && errors.Is(err, raftkv.ErrNotProposed):
-		return "etcdserver: no leader"
+		return causeNoLeader
 	case errors.Is(err, raftkv.ErrNoLeader):
 		return "etcdserver: leader changed"
 	case errors.Is(err, raftkv.ErrBusy):

@@ -33,6 +33,11 @@ type fakeNode struct {
 	hang  bool       // Do and Linearizable wait for their context to end
 	lag   *tree.View // what View returns, if not nil
 
+	unready bool // Ready's channel is open
+
+	cluster   []raftkv.MemberStatus
+	followers []raftkv.Follower
+
 	members []raftkv.Member // nil: this node alone
 	config  raftkv.ClusterConfig
 	changes []string // what was asked of the registry
@@ -116,6 +121,17 @@ func (n *fakeNode) SetMeta(_ context.Context, key string, prev, value []byte) er
 	n.meta.Store(&m)
 	return nil
 }
+
+func (n *fakeNode) Ready() <-chan struct{} {
+	c := make(chan struct{})
+	if !n.unready {
+		close(c)
+	}
+	return c
+}
+
+func (n *fakeNode) Cluster(context.Context) []raftkv.MemberStatus { return n.cluster }
+func (n *fakeNode) Followers() []raftkv.Follower                  { return n.followers }
 
 func (n *fakeNode) Tree() *tree.Tree      { return n.tree }
 func (n *fakeNode) ClusterID() string     { return n.state.ClusterID }

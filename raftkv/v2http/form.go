@@ -28,6 +28,7 @@ const (
 	paramQuorum
 	paramRefresh
 	paramNoValueOnSuccess
+	paramConsistent
 	numParams
 )
 
@@ -35,6 +36,7 @@ const (
 var paramNames = [numParams]string{
 	"value", "dir", "ttl", "prevValue", "prevIndex", "prevExist", "recursive", "sorted",
 	"wait", "waitIndex", "stream", "quorum", "refresh", "noValueOnSuccess",
+	"consistent",
 }
 
 // paramOf returns the parameter of that name, numParams if there is none.

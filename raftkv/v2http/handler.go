@@ -32,6 +32,15 @@ type Node interface {
 	// before the call. The node gives up by a deadline of its own.
 	Linearizable(ctx context.Context) (*tree.View, error)
 
+	// Ready returns a channel that is closed when View has everything that was
+	// acknowledged before the node was started. Before that it is older.
+	Ready() <-chan struct{}
+
+	// Cluster asks all members how they are, until ctx ends. Followers returns what this
+	// node, if it leads, knows of the others.
+	Cluster(ctx context.Context) []raftkv.MemberStatus
+	Followers() []raftkv.Follower
+
 	// Status returns what the node knows about itself and its leader.
 	Status() raftkv.Status
 
@@ -42,7 +51,8 @@ type Node interface {
 	Members() []raftkv.Member
 
 	// AddMember, UpdateMember and RemoveMember change the members. The refusals are
-	// raftkv's ErrMemberNotFound, ErrMemberRemoved, ErrPeerURLExists and ErrLastMember.
+	// raftkv's ErrMemberNotFound, ErrMemberRemoved, ErrPeerURLExists, ErrLastMember,
+	// ErrQuorum and ErrTooManyMembers.
 	AddMember(ctx context.Context, peerURLs []string) (raftkv.Member, error)
 	UpdateMember(ctx context.Context, id string, peerURLs []string) error
 	RemoveMember(ctx context.Context, id string) error
@@ -78,6 +88,11 @@ type Options struct {
 	Log      *slog.Logger     // failures of the node; nil discards them
 	Pprof    bool             // serve the profiles of the Go runtime under /debug/pprof
 
+	// RedirectWrites sends clients on to the leader, as etcd 0.4 did: a write, and a get with
+	// consistent=true, is answered by 307 on a node that does not lead. Otherwise the node
+	// asks the leader itself.
+	RedirectWrites bool
+
 	// CORS holds the origins whose pages may use the API from a browser, or "*" for all
 	// of them; none by default, as in etcd 0.4 and 2.x. (3.4's default is "*".)
 	CORS []string
@@ -97,6 +112,7 @@ type Handler struct {
 	auth     *auth.Auth
 	cors     *cors // nil if no origin is allowed
 	pprof    bool
+	redirect bool
 
 	exchanges sync.Pool // of *exchange
 	meters    meters
@@ -116,6 +132,7 @@ func New(node Node, opts Options) *Handler {
 		auth:     auth.New(auth.Config{Store: node, Changed: raftkv.ErrMetaChanged, Log: opts.Log}),
 		cors:     newCORS(opts.CORS),
 		pprof:    opts.Pprof,
+		redirect: opts.RedirectWrites,
 		ended:    make(chan struct{}),
 	}
 	if h.maxValue == 0 {

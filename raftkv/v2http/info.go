@@ -46,16 +46,42 @@ func (h *Handler) serveVersion(_ context.Context, _ *request, resp *response) {
 	}{serverVersion, clusterVersion})
 }
 
-// serveHealth tells whether this node can serve a linearizable read.
+// serveHealth tells whether this node can serve a linearizable read, which it can if it
+// reaches a leader that a majority follows.
 func (h *Handler) serveHealth(ctx context.Context, _ *request, resp *response) {
-	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
-	defer cancel()
-	if _, err := h.node.Linearizable(ctx); err != nil {
-		resp.plain(`{"health":"false"}`)
+	if err := h.checkReady(ctx); err != nil {
+		resp.answer(struct {
+			Health string `json:"health"`
+			Reason string `json:"reason"`
+		}{"false", err.Error()})
+		resp.contentType = typeText
 		resp.status = 503
 		return
 	}
 	resp.plain(`{"health":"true"}`)
+}
+
+// serveLive answers as long as the process does: whoever restarts a node that is not ready
+// makes an outage of the majority longer.
+func (h *Handler) serveLive(_ context.Context, _ *request, resp *response) {
+	resp.plain("ok\n")
+}
+
+// serveReady tells the same as serveHealth, in a text and for those who know /readyz.
+func (h *Handler) serveReady(ctx context.Context, _ *request, resp *response) {
+	if err := h.checkReady(ctx); err != nil {
+		resp.plain("not ready: " + err.Error() + "\n")
+		resp.status = 503
+		return
+	}
+	resp.plain("ok\n")
+}
+
+func (h *Handler) checkReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
+	defer cancel()
+	_, err := h.node.Linearizable(ctx)
+	return err
 }
 
 // since returns the time from t to the handler's now, 0 for a zero t.

@@ -29,6 +29,8 @@ type keyRequest struct {
 	wait, stream           bool
 	refresh                bool
 	noValueOnSuccess       bool
+
+	consistent bool // 0.4's name for quorum; a watch takes no notice
 }
 
 // keysPath is where the keys are.
@@ -78,6 +80,7 @@ func parseKey(r *request, k *keyRequest) *tree.Error {
 	k.ttl, k.hasTTL = p.ttl()
 	k.prevExist, k.hasPrevExist = p.unquoted(paramPrevExist)
 	k.refresh, _ = p.unquoted(paramRefresh)
+	k.consistent, _ = strconv.ParseBool(f.text[paramConsistent]) // in 2.x it is ignored, whatever it says
 	if k.refresh && k.value != "" {
 		p.fail(tree.CodeRefreshValue, "A value was provided on a refresh")
 	}

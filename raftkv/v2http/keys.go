@@ -5,6 +5,7 @@ package v2http
 
 import (
 	"context"
+	"net/url"
 
 	"confd/raftkv/tree"
 )
@@ -34,6 +35,9 @@ func (h *Handler) serveKeys(ctx context.Context, r *request, resp *response) {
 	if !h.mayAccess(ctx, r, &k, resp) {
 		return
 	}
+	if h.redirect && h.sendToLeader(r, &k, resp) {
+		return
+	}
 	h.runKey(ctx, &k, resp)
 }
 
@@ -42,6 +46,9 @@ func (h *Handler) runKey(ctx context.Context, k *keyRequest, resp *response) {
 	switch {
 	case k.method != "GET" && k.method != "HEAD":
 		h.write(ctx, k, resp)
+	case !k.quorum && !k.consistent && !h.isReady():
+		// What it could show is what it had some time before it was stopped.
+		h.refused(resp, refuse(tree.CodeRaftInternal, causeNoLeader))
 	case k.wait && !k.quorum:
 		h.watch(ctx, k, resp)
 	default:
@@ -49,10 +56,41 @@ func (h *Handler) runKey(ctx context.Context, k *keyRequest, resp *response) {
 	}
 }
 
+// sendToLeader makes resp a redirect to the leader if that is another node and must do what
+// is asked, as etcd 0.4 did. A leader that is not known is not waited for.
+func (h *Handler) sendToLeader(r *request, k *keyRequest, resp *response) bool {
+	reads := k.method == "GET" || k.method == "HEAD"
+	if reads && !k.consistent {
+		return false
+	}
+	leader, ok := h.leader()
+	switch {
+	case !ok:
+		h.refused(resp, &tree.Error{Code: tree.CodeRaftInternal, Cause: causeNoLeader, Index: h.node.View().Index()})
+		return true
+	case leader.ID == h.node.Status().ID || len(leader.ClientURLs) == 0:
+		return false
+	}
+	resp.status = 307
+	to := url.URL{Path: r.path, RawQuery: r.query}
+	resp.location = leader.ClientURLs[0] + escapeNonASCII(to.String())
+	return true
+}
+
+// isReady reports whether the node has everything acknowledged before it was started.
+func (h *Handler) isReady() bool {
+	select {
+	case <-h.node.Ready():
+		return true
+	default:
+		return false
+	}
+}
+
 // get answers from one view, so that the index in the header is that of the body.
 func (h *Handler) get(ctx context.Context, k *keyRequest, resp *response) {
 	view := h.node.View()
-	if k.quorum {
+	if k.quorum || k.consistent {
 		v, err := h.node.Linearizable(ctx)
 		if err != nil {
 			h.failed(ctx, resp, err)

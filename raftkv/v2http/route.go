@@ -42,6 +42,12 @@ func route(path string) (f handlerFunc, allow string) {
 		return (*Handler).serveVersion, getOnly
 	case "/health":
 		return (*Handler).serveHealth, getOnly
+	case "/livez":
+		return (*Handler).serveLive, getOrHead
+	case "/readyz":
+		return (*Handler).serveReady, getOrHead
+	case "/v2/stats/cluster":
+		return (*Handler).serveClusterStats, getOnly
 	case "/v2/stats/self":
 		return (*Handler).serveSelfStats, getOnly
 	case "/v2/stats/leader":

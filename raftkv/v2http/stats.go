@@ -54,10 +54,85 @@ func (h *Handler) serveLeaderStats(_ context.Context, _ *request, resp *response
 		resp.message(403, "not current leader")
 		return
 	}
+	followers := make(map[string]followerStats)
+	for _, f := range h.node.Followers() {
+		var s followerStats
+		s.Latency.Current, s.Latency.Average, s.Latency.Deviation = f.LatencyCurrent, f.LatencyAverage, f.LatencyDeviation
+		s.Latency.Minimum, s.Latency.Maximum = f.LatencyMin, f.LatencyMax
+		s.Counts.Success, s.Counts.Fail = f.Successes, f.Fails
+		followers[f.ID] = s
+	}
 	resp.answer(struct {
-		Leader    string              `json:"leader"`
-		Followers map[string]struct{} `json:"followers"`
-	}{st.LeaderID, map[string]struct{}{}})
+		Leader    string                   `json:"leader"`
+		Followers map[string]followerStats `json:"followers"`
+	}{st.LeaderID, followers})
+}
+
+// followerStats is a follower in /v2/stats/leader; times are in milliseconds.
+type followerStats struct {
+	Latency struct {
+		Current   float64 `json:"current"`
+		Average   float64 `json:"average"`
+		Deviation float64 `json:"standardDeviation"`
+		Minimum   float64 `json:"minimum"`
+		Maximum   float64 `json:"maximum"`
+	} `json:"latency"`
+	Counts struct {
+		Fail    uint64 `json:"fail"`
+		Success uint64 `json:"success"`
+	} `json:"counts"`
+}
+
+// memberStats is a member in /v2/stats/cluster, which is this project's own: how it is, as
+// it says itself, and what the node that was asked knows of it.
+type memberStats struct {
+	member
+	Version string `json:"version"`
+	Role    string `json:"role"` // leader, follower, standby, or empty if it has not started
+
+	Answers bool   `json:"answers"`
+	Error   string `json:"error,omitempty"`
+
+	Leader  string `json:"leader,omitempty"` // whom it follows
+	Term    uint64 `json:"term,omitempty"`
+	Applied uint64 `json:"appliedIndex,omitempty"` // of the log
+	Index   uint64 `json:"etcdIndex,omitempty"`
+	Ready   bool   `json:"ready"`
+	Behind  uint64 `json:"behind"` // log entries that the leader has applied and it has not
+
+	// Contact is the seconds since the leader heard of it; absent unless the leader was
+	// asked, and on the leader itself.
+	Contact *float64 `json:"lastContact,omitempty"`
+}
+
+// serveClusterStats asks all members how they are.
+func (h *Handler) serveClusterStats(ctx context.Context, _ *request, resp *response) {
+	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
+	defer cancel()
+	members := []memberStats{}
+	for _, m := range h.node.Cluster(ctx) {
+		s := memberStats{member: memberOf(m.Member), Version: m.Version, Role: m.Role, Answers: m.Node != nil, Behind: m.Behind}
+		if m.Node != nil {
+			s.Version, s.Leader, s.Term = m.Node.Version, m.Node.Leader, m.Node.Term
+			s.Applied, s.Index, s.Ready = m.Node.Applied, m.Node.Index, m.Node.Ready
+		}
+		if m.Err != nil {
+			s.Error = m.Err.Error()
+		}
+		if !m.Heard.IsZero() {
+			contact := h.now().Sub(m.Heard).Seconds()
+			s.Contact = &contact
+		}
+		members = append(members, s)
+	}
+	resp.clusterID = h.node.ClusterID()
+	resp.answer(struct {
+		Cluster string        `json:"cluster"`
+		Self    string        `json:"self"`
+		Leader  string        `json:"leader"`
+		Members []memberStats `json:"members"`
+	}{h.node.ClusterID(), h.node.Status().ID, h.node.Status().LeaderID, members})
+	resp.body = append(resp.body, '\n')
 }
 
 func (h *Handler) serveStoreStats(_ context.Context, _ *request, resp *response) {

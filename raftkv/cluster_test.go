@@ -1,0 +1,150 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package raftkv
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"confd/raftkv/tree"
+)
+
+// openThree opens a cluster of three nodes that vote.
+func openThree(t *testing.T, change ...func(*Config)) []*Node {
+	t.Helper()
+	var nodes []*Node
+	var peers []string
+	for _, name := range []string{"a", "b", "c"} {
+		cfg := testConfig(t)
+		cfg.Name, cfg.Peers = name, peers
+		for _, f := range change {
+			f(&cfg)
+		}
+		n := open(t, cfg)
+		nodes = append(nodes, n)
+		peers = []string{n.Status().PeerAddr}
+	}
+	eventually(t, "three voters", func() bool {
+		for _, n := range nodes {
+			if n.voters() != 3 || n.route.Load() == nil {
+				return false
+			}
+		}
+		return true
+	})
+	for _, n := range nodes {
+		<-n.Ready()
+	}
+	return nodes
+}
+
+func leaderOf(t *testing.T, nodes []*Node) *Node {
+	t.Helper()
+	var leader *Node
+	eventually(t, "a leader", func() bool {
+		for _, n := range nodes {
+			if n.lead.Load() != nil {
+				leader = n
+				return true
+			}
+		}
+		return false
+	})
+	return leader
+}
+
+func TestThreeNodes(t *testing.T) {
+	nodes := openThree(t)
+	for i, n := range nodes {
+		key := fmt.Sprintf("/k%d", i)
+		set(t, n, key, "v")
+		want(t, n.View(), key, "v") // its own writes, at once
+		for _, other := range nodes {
+			v, err := other.Linearizable(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			want(t, v, key, "v")
+		}
+	}
+	_, err := nodes[2].Do(t.Context(), &tree.Op{Action: tree.CompareAndSwap, Key: "/k0", PrevValue: "x", Value: "y"})
+	var refusal *tree.Error
+	if !errors.As(err, &refusal) || refusal.Code != tree.CodeCompareFailed || refusal.Cause != "[x != v]" {
+		t.Errorf("a refusal at a follower: %v", err)
+	}
+	large := strings.Repeat("x", 2<<20)
+	set(t, nodes[1], "/large", large)
+	e, err := nodes[2].Do(t.Context(), &tree.Op{Action: tree.Delete, Key: "/large"})
+	if err != nil || e.Prev == nil || e.Prev.Value != large {
+		t.Errorf("a large value and its removal: %v", err)
+	}
+}
+
+func TestLeaderLoss(t *testing.T) {
+	nodes := openThree(t)
+	leader := leaderOf(t, nodes)
+	set(t, leader, "/before", "v")
+	start := time.Now()
+	closeNode(t, leader)
+	var rest []*Node
+	for _, n := range nodes {
+		if n != leader {
+			rest = append(rest, n)
+		}
+	}
+	set(t, rest[0], "/after", "v")
+	t.Logf("%v to close the leader and write at another", time.Since(start))
+	want(t, rest[0].View(), "/before", "v")
+	leader = open(t, leader.cfg)
+	eventually(t, "the old leader to catch up", func() bool { _, err := leader.View().Get("/after"); return err == nil })
+	if m := leader.Members(); len(m) != 3 {
+		t.Errorf("members %+v", m)
+	}
+}
+
+func TestNamesAndAddresses(t *testing.T) {
+	nodes := openThree(t)
+	cfg := testConfig(t)
+	cfg.Name, cfg.Peers = "b", []string{nodes[2].Status().PeerAddr}
+	if n, err := Open(t.Context(), cfg); !errors.Is(err, ErrNameExists) {
+		t.Errorf("a second b: %v", err)
+		n.Close()
+	}
+	other := open(t, testConfig(t))
+	closeNode(t, other)
+	cfg = other.cfg
+	cfg.Peers = []string{nodes[0].Status().PeerAddr}
+	if n, err := Open(t.Context(), cfg); !errors.Is(err, ErrOtherCluster) {
+		t.Errorf("the data of another cluster: %v", err)
+		n.Close()
+	}
+}
+
+func TestRemoval(t *testing.T) {
+	nodes := openThree(t)
+	leader := leaderOf(t, nodes)
+	for _, n := range nodes {
+		if n != leader {
+			if err := n.RemoveMember(t.Context(), n.dir.id); err != nil {
+				t.Fatal(err)
+			}
+			select {
+			case <-n.Failed():
+			case <-time.After(20 * time.Second):
+				t.Fatal("a node that was removed goes on")
+			}
+			if !errors.Is(n.Err(), ErrRemoved) {
+				t.Error(n.Err())
+			}
+			break
+		}
+	}
+	if got := leader.voters(); got != 2 {
+		t.Errorf("%d voters", got)
+	}
+	set(t, leader, "/a", "1")
+}

@@ -1,0 +1,168 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package raftkv
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+)
+
+// A connection between nodes begins with its first byte, the hello of the node that has
+// dialled, and the answer. So what comes from elsewhere, or is meant for a node that was
+// here before, never reaches raft. Each of the two is a length of four bytes, little
+// endian, and JSON; fields that one side does not know are ignored.
+
+// peerProtocol is the version of what nodes say to each other. Nodes of neighbouring
+// versions speak the lower of their two.
+const (
+	peerProtocol    = 1
+	minPeerProtocol = 1
+)
+
+// maxHello is the longest hello in bytes.
+const maxHello = 4096
+
+// A hello is what the dialling node says about itself.
+type hello struct {
+	Protocol int    `json:"protocol"`          // highest version that it speaks
+	Cluster  string `json:"cluster,omitempty"` // empty: it has none yet
+	ID       string `json:"id"`
+	To       string `json:"to,omitempty"` // the node that is meant; empty: whoever is there
+	Version  string `json:"version,omitempty"`
+}
+
+// A helloReply is the answer.
+type helloReply struct {
+	Protocol int    `json:"protocol"` // highest version that this side speaks
+	Cluster  string `json:"cluster,omitempty"`
+	ID       string `json:"id"`
+	Name     string `json:"name"`
+	Version  string `json:"version,omitempty"`
+	Refused  string `json:"refused,omitempty"` // one of the reasons below; empty: welcome
+}
+
+// Why a hello is refused.
+const (
+	refusedProtocol = "protocol"   // no version in common
+	refusedCluster  = "cluster"    // of another cluster
+	refusedNode     = "node"       // another node than the one that is meant
+	refusedRemoved  = "removed"    // was removed from the cluster
+	refusedNoMember = "not-member" // this node is not part of a cluster yet
+)
+
+// Errors of a refusal.
+var (
+	// ErrOtherCluster means that a node belongs to another cluster.
+	ErrOtherCluster = errors.New("belongs to another cluster")
+
+	// ErrRemoved means that this node was removed from its cluster.
+	ErrRemoved = errors.New("this node was removed from the cluster; to have it join again, stop it and delete its data directory")
+
+	errOtherNode = errors.New("another node has the address")
+	errNoMember  = errors.New("not part of a cluster yet")
+)
+
+// refusal returns the error of a refusal, nil if there is none. from is the node that
+// dialled.
+func (r *helloReply) refusal(from hello) error {
+	switch r.Refused {
+	case "":
+		return nil
+	case refusedProtocol:
+		return fmt.Errorf("node %s speaks version %d of the peer protocol, this one %d to %d", r.ID, r.Protocol, minPeerProtocol, from.Protocol)
+	case refusedCluster:
+		return fmt.Errorf("node %s (%s) %w: %s, not %s", r.ID, r.Name, ErrOtherCluster, r.Cluster, from.Cluster)
+	case refusedNode:
+		return fmt.Errorf("%w: %s (%s), not %s", errOtherNode, r.ID, r.Name, from.To)
+	case refusedRemoved:
+		return ErrRemoved
+	case refusedNoMember:
+		return fmt.Errorf("node %s (%s) is %w", r.ID, r.Name, errNoMember)
+	}
+	return fmt.Errorf("node %s (%s) refuses the connection: %s", r.ID, r.Name, r.Refused)
+}
+
+// greet answers a hello for a connection of that kind.
+func (n *Node) greet(proto byte, h hello) helloReply {
+	cluster := n.ClusterID()
+	r := helloReply{
+		Protocol: n.cfg.Hooks.protocol(), Cluster: cluster, ID: n.dir.id, Name: n.cfg.Name, Version: n.cfg.Version,
+	}
+	switch {
+	case h.Protocol < minPeerProtocol:
+		r.Refused = refusedProtocol
+	case h.To != "" && h.To != n.dir.id:
+		r.Refused = refusedNode
+	case cluster == "" && proto == protoRaft:
+		r.Refused = refusedNoMember
+	case cluster != "" && h.Cluster != cluster && (proto == protoRaft || h.Cluster != ""):
+		r.Refused = refusedCluster
+	case n.isRemoved(h.ID):
+		r.Refused = refusedRemoved
+	}
+	return r
+}
+
+// hello returns what this node says when it dials the node with the id to.
+func (n *Node) hello(to string) hello {
+	return hello{Protocol: n.cfg.Hooks.protocol(), Cluster: n.ClusterID(), ID: n.dir.id, To: to, Version: n.cfg.Version}
+}
+
+// sayHello makes the dialling side's part, and returns the answer of a node that
+// welcomes it. The caller has set a deadline.
+func sayHello(c net.Conn, proto byte, h hello) (helloReply, error) {
+	var r helloReply
+	if err := writeJSON(c, []byte{proto}, h); err != nil {
+		return r, err
+	}
+	if err := readJSON(c, &r); err != nil {
+		return r, fmt.Errorf("waiting for an answer of the peer port: %w", err)
+	}
+	if r.Refused == "" && r.Protocol < minPeerProtocol {
+		r.Refused = refusedProtocol
+	}
+	return r, r.refusal(h)
+}
+
+// answerHello makes the other side's part. It reports whether the dialling side is
+// welcome.
+func answerHello(c net.Conn, greet func(hello) helloReply) (hello, bool, error) {
+	var h hello
+	if err := readJSON(c, &h); err != nil {
+		return h, false, err
+	}
+	r := greet(h)
+	return h, r.Refused == "", writeJSON(c, nil, r)
+}
+
+func writeJSON(w io.Writer, before []byte, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	out := append(before, 0, 0, 0, 0)
+	binary.LittleEndian.PutUint32(out[len(before):], uint32(len(b)))
+	_, err = w.Write(append(out, b...))
+	return err
+}
+
+func readJSON(r io.Reader, v any) error {
+	var head [4]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return err
+	}
+	n := binary.LittleEndian.Uint32(head[:])
+	if n > maxHello {
+		return fmt.Errorf("hello of %d bytes", n)
+	}
+	b := make([]byte, n)
+	if _, err := io.ReadFull(r, b); err != nil {
+		return err
+	}
+	return json.Unmarshal(b, v)
+}

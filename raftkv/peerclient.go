@@ -1,0 +1,202 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package raftkv
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// errUnreachable means that a request has not been sent.
+var errUnreachable = errors.New("node is not reached")
+
+// errAnswerLost means that a request was sent and its answer will not come.
+var errAnswerLost = errors.New("the connection broke before the answer came")
+
+// A peerClient sends requests to one other node, over one connection that is made when
+// it is needed. Its methods may be called concurrently.
+type peerClient struct {
+	dial  func(ctx context.Context) (net.Conn, error) // with the hello made
+	limit int                                         // largest payload of an answer
+
+	mu     sync.Mutex
+	conn   *peerConn
+	closed bool
+	wg     sync.WaitGroup
+}
+
+// A peerConn is a connection and the requests on it.
+type peerConn struct {
+	net.Conn
+
+	wmu sync.Mutex
+	w   *bufio.Writer
+
+	received atomic.Uint64 // frames
+
+	mu      sync.Mutex
+	number  uint64
+	waiting map[uint64]*answer // :: number of the request
+	broken  bool
+}
+
+// An answer is what a request waits for.
+type answer struct {
+	c     chan frame // of capacity one; closed when the connection has broken
+	parts []byte     // that have come; owned by the reader
+}
+
+// call sends a request and waits for its answer. The error is errUnreachable if it was
+// not sent, errAnswerLost or ctx's if the answer does not come, or what the other node
+// has answered.
+func (p *peerClient) call(ctx context.Context, kind byte, payload []byte) ([]byte, error) {
+	c, err := p.connect(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errUnreachable, err)
+	}
+	number, a := c.expect()
+	if a == nil {
+		return nil, fmt.Errorf("%w: the connection has broken", errUnreachable)
+	}
+	defer c.forget(number)
+	received := c.received.Load()
+	if err := c.send(ctx, frame{number, kind, payload}); err != nil {
+		c.Close()
+		return nil, fmt.Errorf("%w: %w", errAnswerLost, err)
+	}
+	select {
+	case f, ok := <-a.c:
+		switch {
+		case !ok:
+			return nil, errAnswerLost
+		case f.kind == kindError:
+			err, _ := readError(f.payload)
+			return nil, err
+		}
+		return f.payload, nil
+	case <-ctx.Done():
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) && c.received.Load() == received {
+			c.Close() // nothing comes any more, so the next request tries another connection
+		}
+		return nil, fmt.Errorf("waiting for the answer of another node: %w", context.Cause(ctx))
+	}
+}
+
+// connect returns the connection, and makes one if there is none.
+func (p *peerClient) connect(ctx context.Context) (*peerConn, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil, ErrClosed
+	}
+	if p.conn != nil && !p.conn.isBroken() {
+		return p.conn, nil
+	}
+	// The lock is held, so that all who wait share one connection.
+	ctx, cancel := context.WithTimeout(ctx, sniffTimeout)
+	defer cancel()
+	conn, err := p.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c := &peerConn{Conn: conn, w: bufio.NewWriterSize(conn, 64<<10), waiting: make(map[uint64]*answer)}
+	p.conn = c
+	p.wg.Go(func() { c.read(p.limit) })
+	return c, nil
+}
+
+// close ends the connection and waits for its goroutine.
+func (p *peerClient) close() {
+	p.mu.Lock()
+	p.closed = true
+	if p.conn != nil {
+		p.conn.Close()
+	}
+	p.mu.Unlock()
+	p.wg.Wait()
+}
+
+// read hands out the answers until the connection breaks.
+func (c *peerConn) read(limit int) {
+	r := bufio.NewReaderSize(c.Conn, 64<<10)
+	for {
+		f, err := readFrame(r, limit)
+		if err != nil {
+			break
+		}
+		c.received.Add(1)
+		c.mu.Lock()
+		a := c.waiting[f.number]
+		if f.kind != kindPart {
+			delete(c.waiting, f.number)
+		}
+		c.mu.Unlock()
+		switch {
+		case a == nil:
+		case f.kind == kindPart:
+			a.parts = append(a.parts, f.payload...)
+		default:
+			if len(a.parts) > 0 {
+				f.payload = append(a.parts, f.payload...)
+			}
+			a.c <- f
+		}
+	}
+	c.Close()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.broken = true
+	for _, a := range c.waiting {
+		close(a.c)
+	}
+	c.waiting = nil
+}
+
+func (c *peerConn) isBroken() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.broken
+}
+
+// expect returns the number of a new request and where its answer will be; nil if the
+// connection has broken.
+func (c *peerConn) expect() (uint64, *answer) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.broken {
+		return 0, nil
+	}
+	c.number++
+	a := &answer{c: make(chan frame, 1)}
+	c.waiting[c.number] = a
+	return c.number, a
+}
+
+func (c *peerConn) forget(number uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.waiting, number)
+}
+
+// send writes a frame. A node that takes nothing for sendTimeout has gone.
+func (c *peerConn) send(ctx context.Context, f frame) error {
+	const sendTimeout = 10 * time.Second
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	deadline := time.Now().Add(sendTimeout)
+	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
+		deadline = d
+	}
+	c.SetWriteDeadline(deadline)
+	if err := writeFrame(c.w, f); err != nil {
+		return err
+	}
+	return c.w.Flush()
+}

@@ -1,0 +1,153 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package raftkv
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+)
+
+const (
+	maxPeerRequests = 32 // of one connection that are served at the same time
+
+	// peerIdle is how long a connection may carry nothing. Nodes that have something to
+	// say later dial again.
+	peerIdle = 10 * time.Minute
+)
+
+// serveNodes serves the connections of other nodes until the listener is closed.
+func (n *Node) serveNodes() {
+	var conns sync.WaitGroup
+	defer conns.Wait()
+	for {
+		c, err := n.mux.peer.Accept()
+		if err != nil {
+			return
+		}
+		conns.Go(func() { n.serveNode(c) })
+	}
+}
+
+// A peerSession is a connection that another node has made.
+type peerSession struct {
+	node *Node
+	conn net.Conn
+	from hello
+
+	mu sync.Mutex
+	w  *bufio.Writer
+}
+
+// serveNode serves the requests of one connection, each in a goroutine of its own, until
+// it ends.
+func (n *Node) serveNode(c net.Conn) {
+	s := &peerSession{node: n, conn: c, w: bufio.NewWriterSize(c, 64<<10)}
+	if mc, ok := c.(*muxConn); ok {
+		s.from = mc.hello
+	}
+	ctx, cancel := context.WithCancel(n.ctx)
+	var requests sync.WaitGroup
+	defer requests.Wait()
+	defer cancel()
+	defer c.Close()
+	defer context.AfterFunc(n.ctx, func() { c.Close() })()
+	slots := make(chan struct{}, maxPeerRequests)
+	r := bufio.NewReaderSize(c, 64<<10)
+	for {
+		c.SetReadDeadline(time.Now().Add(peerIdle))
+		f, err := readFrame(r, n.cfg.frameLimit())
+		if err != nil {
+			return
+		}
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+		requests.Go(func() {
+			s.serve(ctx, f)
+			<-slots
+		})
+	}
+}
+
+// serve answers one request. If the answer cannot be sent the connection ends.
+func (s *peerSession) serve(ctx context.Context, f frame) {
+	payload, err := s.handle(ctx, f)
+	if err != nil {
+		s.node.log.Debug("a request of another node", "from", s.from.ID, "kind", f.kind, "err", err)
+		err = s.answer(frame{f.number, kindError, appendError(nil, err)})
+	} else {
+		for len(payload) > partSize && err == nil {
+			err = s.answer(frame{f.number, kindPart, payload[:partSize]})
+			payload = payload[partSize:]
+		}
+		if err == nil {
+			err = s.answer(frame{f.number, kindDone, payload})
+		}
+	}
+	if err != nil {
+		s.conn.Close()
+	}
+}
+
+func (s *peerSession) handle(ctx context.Context, f frame) ([]byte, error) {
+	// A node without a cluster may only ask to be let in.
+	if s.from.Cluster == "" && f.kind != kindCall {
+		return nil, notProposed(errNoMember)
+	}
+	switch f.kind {
+	case kindForward:
+		return s.node.serveForward(ctx, f.payload)
+	case kindReadIndex:
+		return s.node.serveReadIndex(ctx)
+	case kindTerm:
+		return binary.AppendUvarint(nil, s.node.raft.CurrentTerm()), nil
+	case kindCall:
+		return s.node.serveCall(ctx, s.from, f.payload)
+	}
+	return nil, notProposed(fmt.Errorf("unknown request %d; this node may be of an older version", f.kind))
+}
+
+func (s *peerSession) answer(f frame) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.conn.SetWriteDeadline(time.Now().Add(sniffTimeout))
+	if err := writeFrame(s.w, f); err != nil {
+		return err
+	}
+	return s.w.Flush()
+}
+
+// frameLimit returns the largest payload that nodes take from each other.
+func (c *Config) frameLimit() int { return 2*c.MaxValue + maxKey + maxBatchBytes + 1<<20 }
+
+// dialNode connects to a node's peer port, for the protocol proto, and says hello.
+func (n *Node) dialNode(ctx context.Context, addr, id string, proto byte) (net.Conn, helloReply, error) {
+	var r helloReply
+	c, err := dialPeer(ctx, n.cfg.PeerTLS, n.cfg.Hooks.Dial, addr)
+	if err != nil {
+		return nil, r, err
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		c.SetDeadline(deadline)
+	}
+	r, err = sayHello(c, proto, n.hello(id))
+	if err == nil {
+		err = c.SetDeadline(time.Time{})
+	}
+	if err != nil {
+		if errors.Is(err, ErrRemoved) {
+			n.removed(r)
+		}
+		return nil, r, errors.Join(err, c.Close())
+	}
+	return c, r, nil
+}

@@ -1,0 +1,145 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package raftkv
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"confd/raftkv/tree"
+)
+
+// After the hello a connection of protoPeer carries frames, requests one way and answers
+// the other, in any order:
+//
+//	length   4 bytes, little endian: of what follows
+//	number   8 bytes, little endian: of the request
+//	kind     1 byte
+//	payload
+const frameHeader = 4 + 8 + 1
+
+// The kinds of frames.
+const (
+	kindForward   = 1 // operations to carry out: an entry as package fsm writes it, its clock ignored
+	kindReadIndex = 2 // answered with an index that the asking node is to have applied
+	kindCall      = 3 // JSON of a call
+	kindTerm      = 4 // answered with the current term as a uvarint
+
+	kindDone  = 64 // the answer
+	kindError = 65 // the answer: a wireError
+	kindPart  = 66 // part of an answer; more follow, with kindDone as the last
+)
+
+// partSize is about how long one part of an answer is.
+const partSize = 1 << 20
+
+// A frame is one request or one answer.
+type frame struct {
+	number  uint64
+	kind    byte
+	payload []byte
+}
+
+// writeFrame writes a frame. The caller flushes.
+func writeFrame(w *bufio.Writer, f frame) error {
+	var head [frameHeader]byte
+	binary.LittleEndian.PutUint32(head[:], uint32(frameHeader-4+len(f.payload)))
+	binary.LittleEndian.PutUint64(head[4:], f.number)
+	head[12] = f.kind
+	if _, err := w.Write(head[:]); err != nil {
+		return err
+	}
+	_, err := w.Write(f.payload)
+	return err
+}
+
+// readFrame reads a frame whose payload has at most limit bytes.
+func readFrame(r *bufio.Reader, limit int) (frame, error) {
+	var head [frameHeader]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return frame{}, err
+	}
+	n := int64(binary.LittleEndian.Uint32(head[:])) - (frameHeader - 4)
+	if n < 0 || n > int64(limit) {
+		return frame{}, fmt.Errorf("frame of %d bytes; the limit is %d", n, limit)
+	}
+	f := frame{number: binary.LittleEndian.Uint64(head[4:]), kind: head[12], payload: make([]byte, n)}
+	_, err := io.ReadFull(r, f.payload)
+	return f, err
+}
+
+// wireErrors are the errors that keep their identity between nodes: append only.
+var wireErrors = []error{
+	1: ErrNoLeader, 2: ErrTimeout, 3: ErrBusy, 4: ErrTooLarge, 5: ErrClosed, 6: ErrFailed,
+	7: ErrMemberNotFound, 8: ErrMemberRemoved, 9: ErrPeerURLExists, 10: ErrLastMember,
+	11: ErrNameExists, 12: ErrQuorum, 13: ErrRemoved, 14: ErrOtherCluster, 15: ErrTooManyMembers,
+}
+
+const wireNotProposed = 1 << iota
+
+// appendError appends an error for another node: flags, identity as a uvarint (0: none),
+// and its text.
+func appendError(dst []byte, err error) []byte {
+	var flags byte
+	if errors.Is(err, ErrNotProposed) {
+		flags |= wireNotProposed
+	}
+	dst = append(dst, flags)
+	id := 0
+	for i, e := range wireErrors {
+		if e != nil && errors.Is(err, e) {
+			id = i
+			break
+		}
+	}
+	dst = binary.AppendUvarint(dst, uint64(id))
+	text := err.Error()
+	dst = binary.AppendUvarint(dst, uint64(len(text)))
+	return append(dst, text...)
+}
+
+// A wireError is an error that another node has told.
+type wireError struct {
+	text string
+	is   []error
+}
+
+func (e *wireError) Error() string   { return e.text }
+func (e *wireError) Unwrap() []error { return e.is }
+
+// readError reads an error and returns the bytes after it. If there is none to be read
+// the outcome is unknown too.
+func readError(b []byte) (error, []byte) {
+	bad := errors.New("another node has answered with an error that cannot be read")
+	if len(b) == 0 {
+		return bad, nil
+	}
+	e := &wireError{}
+	if b[0]&wireNotProposed != 0 {
+		e.is = append(e.is, ErrNotProposed)
+	}
+	id, n := binary.Uvarint(b[1:])
+	if n <= 0 {
+		return bad, nil
+	}
+	b = b[1+n:]
+	size, n := binary.Uvarint(b)
+	if n <= 0 || size > uint64(len(b)-n) {
+		return bad, nil
+	}
+	e.text, b = string(b[n:n+int(size)]), b[n+int(size):]
+	if id < uint64(len(wireErrors)) && wireErrors[id] != nil {
+		e.is = append(e.is, wireErrors[id])
+	}
+	return e, b
+}
+
+// isRefusal reports whether err is an answer of the tree.
+func isRefusal(err error) bool {
+	var refusal *tree.Error
+	return errors.As(err, &refusal)
+}

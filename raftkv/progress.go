@@ -1,0 +1,178 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package raftkv
+
+import (
+	"math"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// A progress is what this node, while it leads, knows about another by the answers to its
+// AppendEntries requests.
+type progress struct {
+	id   raft.ServerID
+	wake chan struct{} // capacity one; receives when the follower may have to be told of commits
+
+	mu       sync.Mutex
+	began    time.Time // of the term it is about
+	contact  time.Time // when it last answered, zero if it has not
+	up       time.Time // since when it has answered without a failure; zero while it does not
+	stumbled bool      // it has answered in this term, and then failed to
+	flying   int       // requests with entries, or with a commit index, under way
+	matched  uint64    // its log is the leader's up to this entry
+	told     uint64    // of which it knows these to be committed
+	last     raft.AppendEntriesRequest
+	target   raft.ServerAddress
+	latency  latency
+	fails    uint64
+}
+
+// A latency is the times of requests, in milliseconds.
+type latency struct {
+	n                  uint64
+	current, low, high float64
+	sum, squares       float64
+}
+
+func (l *latency) add(d time.Duration) {
+	ms := float64(d) / float64(time.Millisecond)
+	if l.n == 0 || ms < l.low {
+		l.low = ms
+	}
+	l.high = max(l.high, ms)
+	l.current = ms
+	l.n++
+	l.sum += ms
+	l.squares += ms * ms
+}
+
+// start notes a request. It reports whether the request tells more than that the leader
+// is there.
+func (p *progress) start(target raft.ServerAddress, args *raft.AppendEntriesRequest) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if args.Term != p.last.Term {
+		p.began, p.contact, p.up = time.Now(), time.Time{}, time.Time{}
+		p.stumbled, p.matched, p.told = false, 0, 0
+		p.last = raft.AppendEntriesRequest{Term: args.Term}
+	}
+	p.target = target
+	if args.PrevLogEntry == 0 && len(args.Entries) == 0 {
+		return false
+	}
+	p.flying++
+	return true
+}
+
+// end notes the answer to a request, which took d.
+func (p *progress) end(args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse, d time.Duration, err error, tells bool) {
+	p.mu.Lock()
+	if tells {
+		p.flying--
+	}
+	if args.Term == p.last.Term {
+		p.answeredLocked(args, resp, d, err, tells)
+	}
+	p.mu.Unlock()
+	p.check()
+}
+
+func (p *progress) answeredLocked(args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse, d time.Duration, err error, tells bool) {
+	if err != nil {
+		p.fails++
+		p.up = time.Time{}
+		p.stumbled = !p.contact.IsZero() // a new member takes a moment to begin
+		return
+	}
+	now := time.Now()
+	p.contact = now
+	if p.up.IsZero() {
+		p.up = now
+	}
+	p.latency.add(d)
+	if !tells || !resp.Success {
+		return
+	}
+	index, term := args.PrevLogEntry, args.PrevLogTerm
+	if k := len(args.Entries); k > 0 {
+		index, term = args.Entries[k-1].Index, args.Entries[k-1].Term
+	}
+	if index < p.matched {
+		return
+	}
+	p.matched = index
+	p.told = max(p.told, min(args.LeaderCommitIndex, index))
+	p.last = raft.AppendEntriesRequest{
+		RPCHeader: args.RPCHeader, Term: args.Term, Leader: args.Leader, PrevLogEntry: index, PrevLogTerm: term,
+	}
+}
+
+// check wakes who tells the follower of commits.
+func (p *progress) check() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// nudge returns a request that tells the follower what is committed of that which it has,
+// false if it knows or will learn it from a request under way.
+func (p *progress) nudge(commit uint64) (raft.AppendEntriesRequest, raft.ServerAddress, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	commit = min(commit, p.matched)
+	if p.flying > 0 || commit <= p.told || p.up.IsZero() {
+		return raft.AppendEntriesRequest{}, "", false
+	}
+	args := p.last
+	args.LeaderCommitIndex = commit
+	return args, p.target, true
+}
+
+// fill sets what plan wants to know, where the leader's log ends with entry last.
+func (p *progress) fill(s *seat, last uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	since := p.contact
+	if since.IsZero() {
+		since = p.began
+	}
+	if s.silent = 0; !since.IsZero() {
+		s.silent = now.Sub(since)
+	}
+	if p.matched < last {
+		s.behind = last - p.matched
+	}
+	s.steady = !p.contact.IsZero() && !p.up.IsZero() && (!p.stumbled || now.Sub(p.up) >= steady)
+}
+
+// A Follower is what the leader knows about another member.
+type Follower struct {
+	ID      string
+	Contact time.Time // when it last answered; zero if it has not since this node leads
+	Matched uint64    // its log is the leader's up to this entry
+
+	Successes, Fails uint64 // AppendEntries requests that were answered, and that were not
+
+	// The time that requests took, in milliseconds.
+	LatencyCurrent, LatencyAverage, LatencyDeviation, LatencyMin, LatencyMax float64
+}
+
+func (p *progress) follower() Follower {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f := Follower{
+		ID: string(p.id), Contact: p.contact, Matched: p.matched, Successes: p.latency.n, Fails: p.fails,
+		LatencyCurrent: p.latency.current, LatencyMin: p.latency.low, LatencyMax: p.latency.high,
+	}
+	if n := float64(p.latency.n); n > 0 {
+		f.LatencyAverage = p.latency.sum / n
+		f.LatencyDeviation = math.Sqrt(max(0, p.latency.squares/n-f.LatencyAverage*f.LatencyAverage))
+	}
+	return f
+}

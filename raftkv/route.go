@@ -1,0 +1,200 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package raftkv
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// A route is where operations go: to this node's own log if it leads, or to the node that
+// does. It lasts as long as that one leads.
+type route struct {
+	leader string // its id
+	self   bool
+	term   uint64 // of this node's leadership
+	since  time.Time
+
+	ctx context.Context // ends a while after another route has taken its place
+	end context.CancelCauseFunc
+}
+
+// errLeaderChanged is why the context of a route ends.
+var errLeaderChanged = errors.New("the leader has changed")
+
+// Limits of entries and requests on their way at the same time.
+const (
+	inFlightAlone   = 1 // with one voter a second entry only makes both smaller
+	inFlightLeader  = 2 // with several: while one is acknowledged the next is written
+	inFlightForward = 8
+)
+
+// observe is called by raft, in its main goroutine, and only notes that the leader may
+// have changed.
+func (n *Node) observe(o *raft.Observation) bool {
+	switch data := o.Data.(type) {
+	case raft.LeaderObservation:
+		n.wakeRoute()
+	case raft.RaftState:
+		if data == raft.Candidate {
+			n.stood.Store(true)
+		}
+		n.wakeRoute()
+	case raft.PeerObservation:
+		n.wakeRoute()
+	}
+	return false
+}
+
+func (n *Node) wakeRoute() {
+	select {
+	case n.routeChanged <- struct{}{}:
+	default:
+	}
+}
+
+// routeLoop follows who leads.
+func (n *Node) routeLoop() {
+	lost := n.started // since when there is no leader
+	var before string // the last leader
+	for {
+		now := n.findRoute()
+		if old := n.route.Load(); sameRoute(old, now) {
+			if now != nil {
+				now.end(nil) // not taken
+			}
+		} else {
+			n.route.Store(now)
+			if old != nil {
+				// What the old leader has acknowledged may still arrive.
+				time.AfterFunc(n.cfg.ElectionTimeout/2, func() { old.end(errLeaderChanged) })
+				before, lost = old.leader, time.Now()
+			}
+			n.logRoute(old, now, before, lost)
+		}
+		n.queue.open(n.inFlight(now))
+		select {
+		case n.announce <- struct{}{}:
+		default:
+		}
+		n.readers.retry()
+		select {
+		case <-n.routeChanged:
+		case <-n.closing:
+			return
+		}
+	}
+}
+
+// findRoute returns who leads now, nil if that is not known.
+func (n *Node) findRoute() *route {
+	if n.raft.State() == raft.Leader {
+		return n.newRoute(n.dir.id, n.raft.CurrentTerm())
+	}
+	_, id := n.raft.LeaderWithID()
+	if id == "" || string(id) == n.dir.id {
+		return nil
+	}
+	return n.newRoute(string(id), 0)
+}
+
+func (n *Node) newRoute(leader string, term uint64) *route {
+	r := &route{leader: leader, self: leader == n.dir.id, term: term, since: time.Now()}
+	r.ctx, r.end = context.WithCancelCause(n.ctx)
+	return r
+}
+
+func sameRoute(a, b *route) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.leader == b.leader && a.term == b.term
+}
+
+// inFlight returns how much may be on its way by a route.
+func (n *Node) inFlight(r *route) int {
+	switch {
+	case r == nil:
+		return 0
+	case !r.self:
+		return inFlightForward
+	case n.voters() > 1:
+		return inFlightLeader
+	}
+	return inFlightAlone
+}
+
+// logRoute tells people who leads, why that has changed, and how long nobody did.
+func (n *Node) logRoute(old, now *route, before string, lost time.Time) {
+	term := n.raft.CurrentTerm()
+	switch {
+	case now == nil && old.self:
+		cause := "a majority of the members does not answer"
+		if term > old.term {
+			cause = "another node has begun a newer term"
+		}
+		if n.handingOver.Load() {
+			cause = "handed over, because this node ends"
+		}
+		n.log.Warn("leadership lost", "cause", cause, "term", old.term, "led for", time.Since(old.since))
+	case now == nil:
+		cause := "it has given up leading"
+		if n.stood.Swap(false) {
+			cause = "no sign of life from it"
+		}
+		n.log.Warn("lost the leader", "leader", n.label(old.leader), "cause", cause, "followed for", time.Since(old.since))
+	case now.self: // beginToLead tells
+	default:
+		args := []any{"leader", n.label(now.leader), "term", term}
+		if before != "" && before != now.leader {
+			args = append(args, "before", n.label(before))
+		}
+		if old == nil {
+			args = append(args, "without a leader for", time.Since(lost))
+		}
+		n.log.Info("following", args...)
+	}
+	n.stood.Store(false)
+}
+
+// label returns how people know a node.
+func (n *Node) label(id string) string {
+	for _, m := range n.Members() {
+		if m.ID == id && m.Name != "" {
+			return m.Name
+		}
+	}
+	return id
+}
+
+// servers returns raft's configuration, with its index.
+func (n *Node) servers() ([]raft.Server, uint64, error) {
+	f := n.raft.GetConfiguration()
+	if err := f.Error(); err != nil {
+		return nil, 0, err
+	}
+	return f.Configuration().Servers, f.Index(), nil
+}
+
+// voters returns how many nodes vote.
+func (n *Node) voters() int {
+	servers, _, err := n.servers()
+	if err != nil {
+		return 0
+	}
+	return countVoters(servers)
+}
+
+func countVoters(servers []raft.Server) int {
+	count := 0
+	for _, s := range servers {
+		if s.Suffrage == raft.Voter {
+			count++
+		}
+	}
+	return count
+}
