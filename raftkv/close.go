@@ -4,6 +4,7 @@
 package raftkv
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"runtime"
@@ -26,15 +27,17 @@ func (n *Node) close() error {
 	var errs []error
 	n.retire()
 	n.queue.close(ErrClosed)
-	close(n.closing)
-	n.cancel()
+	n.leaveNow()
 	if n.mux != nil {
 		n.mux.peer.Close()
 	}
+	n.dismiss()
+	close(n.closing)
+	n.cancel()
 	n.peers.close()
 	// Raft forgets entries that are on their way to the state machine when it stops,
 	// and never answers for them. So first nothing must be on its way.
-	joined := n.join(&n.wg)
+	joined := n.join(&n.serving) && n.join(&n.wg)
 	if n.running.Load() {
 		stopped := make(chan struct{})
 		go func() {
@@ -72,6 +75,29 @@ func (n *Node) retire() {
 		n.log.Warn("ending while this node leads", "err", err)
 	}
 }
+
+// dismiss answers the requests of other nodes that this one has taken, as far as that is
+// quick.
+func (n *Node) dismiss() {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		n.serving.Wait()
+	}()
+	t := time.NewTimer(n.cfg.ElectionTimeout)
+	defer t.Stop()
+	select {
+	case <-done:
+	case <-n.failed:
+	case <-t.C:
+	}
+}
+
+// leaving reports whether Close has begun to end the service for other nodes.
+func (n *Node) leaving() bool { return n.leave.Err() != nil }
+
+// whenLeaving calls f when it does, unless the function that it returns is called before.
+func (n *Node) whenLeaving(f func()) (stop func() bool) { return context.AfterFunc(n.leave, f) }
 
 // hasHeir reports whether another voter could lead.
 func (n *Node) hasHeir() bool {

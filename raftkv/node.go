@@ -67,7 +67,10 @@ type Node struct {
 	ctx       context.Context // ends with the node
 	cancel    context.CancelFunc
 	running   atomic.Bool   // raft's goroutines run
-	closing   chan struct{} // closed by Close
+	leave     context.Context // ends when Close begins
+	leaveNow  context.CancelFunc
+	serving   sync.WaitGroup // connections of other nodes
+	closing   chan struct{}  // closed by Close, when the leadership is handed over
 	closeOnce sync.Once
 	closeErr  error
 	wg        sync.WaitGroup // loops that stop before raft does
@@ -119,6 +122,7 @@ func newNode(cfg Config) *Node {
 		failed:       make(chan struct{}),
 	}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
+	n.leave, n.leaveNow = context.WithCancel(n.ctx)
 	n.fsm = fsm.New(n.tree, n.fail)
 	n.peers = newPeers(n)
 	return n
@@ -185,10 +189,11 @@ func (n *Node) listen() error {
 
 func (n *Node) startLoops() {
 	for _, loop := range []func(){
-		n.serveNodes, n.routeLoop, n.leadLoop, n.announceLoop, n.reconcileLoop, n.proposeLoop, n.readLoop, n.readyLoop, n.expireLoop,
+		n.routeLoop, n.leadLoop, n.announceLoop, n.reconcileLoop, n.proposeLoop, n.readLoop, n.readyLoop, n.expireLoop,
 	} {
 		n.wg.Go(loop)
 	}
+	n.serving.Go(n.serveNodes)
 	n.compacts.Go(n.compactLoop)
 }
 

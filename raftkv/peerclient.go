@@ -44,7 +44,7 @@ type peerConn struct {
 	mu      sync.Mutex
 	number  uint64
 	waiting map[uint64]*answer // :: number of the request
-	broken  bool
+	broken  bool               // nothing more can be sent
 }
 
 // An answer is what a request waits for.
@@ -52,6 +52,9 @@ type answer struct {
 	c     chan frame // of capacity one; closed when the connection has broken
 	parts []byte     // that have come; owned by the reader
 }
+
+// notTaken stands for an answer: the other node ends and has not looked at the request.
+var notTaken = frame{kind: kindGoodbye}
 
 // call sends a request and waits for its answer. The error is errUnreachable if it was
 // not sent, errAnswerLost or ctx's if the answer does not come, or what the other node
@@ -76,6 +79,8 @@ func (p *peerClient) call(ctx context.Context, kind byte, payload []byte) ([]byt
 		switch {
 		case !ok:
 			return nil, errAnswerLost
+		case f.kind == kindGoodbye:
+			return nil, fmt.Errorf("%w: it is about to end", errUnreachable)
 		case f.kind == kindError:
 			err, _ := readError(f.payload)
 			return nil, err
@@ -132,6 +137,10 @@ func (c *peerConn) read(limit int) {
 			break
 		}
 		c.received.Add(1)
+		if f.kind == kindGoodbye {
+			c.goodbye(f.number)
+			continue
+		}
 		c.mu.Lock()
 		a := c.waiting[f.number]
 		if f.kind != kindPart {
@@ -157,6 +166,19 @@ func (c *peerConn) read(limit int) {
 		close(a.c)
 	}
 	c.waiting = nil
+}
+
+// goodbye ends the requests after the last that the other node has taken.
+func (c *peerConn) goodbye(last uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.broken = true
+	for number, a := range c.waiting {
+		if number > last {
+			a.c <- notTaken
+			delete(c.waiting, number)
+		}
+	}
 }
 
 func (c *peerConn) isBroken() bool {

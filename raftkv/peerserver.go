@@ -14,13 +14,8 @@ import (
 	"time"
 )
 
-const (
-	maxPeerRequests = 32 // of one connection that are served at the same time
-
-	// peerIdle is how long a connection may carry nothing. Nodes that have something to
-	// say later dial again.
-	peerIdle = 10 * time.Minute
-)
+// maxPeerRequests is how many requests of one connection are served at the same time.
+const maxPeerRequests = 32
 
 // serveNodes serves the connections of other nodes until the listener is closed.
 func (n *Node) serveNodes() {
@@ -46,30 +41,38 @@ type peerSession struct {
 }
 
 // serveNode serves the requests of one connection, each in a goroutine of its own, until
-// it ends.
+// it ends or this node is closed: then it takes no more, says so, and answers those it has.
 func (n *Node) serveNode(c net.Conn) {
 	s := &peerSession{node: n, conn: c, w: bufio.NewWriterSize(c, 64<<10)}
 	if mc, ok := c.(*muxConn); ok {
 		s.from = mc.hello
 	}
-	ctx, cancel := context.WithCancel(n.ctx)
 	var requests sync.WaitGroup
-	defer requests.Wait()
-	defer cancel()
 	defer c.Close()
+	defer requests.Wait()
 	defer context.AfterFunc(n.ctx, func() { c.Close() })()
+	last := s.take(n.ctx, &requests)
+	if n.leaving() {
+		_ = s.answer(frame{number: last, kind: kindGoodbye}) // else the other side finds out later
+	}
+}
+
+// take serves requests until there are no more, and returns the number of the last one.
+func (s *peerSession) take(ctx context.Context, requests *sync.WaitGroup) (last uint64) {
+	n := s.node
+	defer n.whenLeaving(func() { s.conn.SetReadDeadline(time.Unix(1, 0)) })()
 	slots := make(chan struct{}, maxPeerRequests)
-	r := bufio.NewReaderSize(c, 64<<10)
+	r := bufio.NewReaderSize(s.conn, 64<<10)
 	for {
-		c.SetReadDeadline(time.Now().Add(peerIdle))
 		f, err := readFrame(r, n.cfg.frameLimit())
 		if err != nil {
-			return
+			return last
 		}
+		last = f.number
 		select {
 		case slots <- struct{}{}:
 		case <-ctx.Done():
-			return
+			return last
 		}
 		requests.Go(func() {
 			s.serve(ctx, f)

@@ -32,6 +32,10 @@ const (
 	kindDone  = 64 // the answer
 	kindError = 65 // the answer: a wireError
 	kindPart  = 66 // part of an answer; more follow, with kindDone as the last
+
+	// kindGoodbye is no answer: the node ends, and has taken the requests up to that number
+	// and none after.
+	kindGoodbye = 67
 )
 
 // partSize is about how long one part of an answer is.

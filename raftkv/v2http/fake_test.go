@@ -33,7 +33,7 @@ type fakeNode struct {
 	hang  bool       // Do and Linearizable wait for their context to end
 	lag   *tree.View // what View returns, if not nil
 
-	unready bool // Ready's channel is open
+	unready bool // what Ready returns never receives
 
 	cluster   []raftkv.MemberStatus
 	followers []raftkv.Follower
@@ -123,12 +123,17 @@ func (n *fakeNode) SetMeta(_ context.Context, key string, prev, value []byte) er
 }
 
 func (n *fakeNode) Ready() <-chan struct{} {
-	c := make(chan struct{})
-	if !n.unready {
-		close(c)
+	if n.unready {
+		return nil
 	}
-	return c
+	return closed
 }
+
+var closed = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
 
 func (n *fakeNode) Cluster(context.Context) []raftkv.MemberStatus { return n.cluster }
 func (n *fakeNode) Followers() []raftkv.Follower                  { return n.followers }

@@ -6,6 +6,8 @@ package v2http
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"time"
 )
 
@@ -81,6 +83,9 @@ func (h *Handler) checkReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
 	_, err := h.node.Linearizable(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("no leader has confirmed a read within %v", healthTimeout)
+	}
 	return err
 }
 

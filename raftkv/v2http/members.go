@@ -218,8 +218,10 @@ func (h *Handler) memberFailed(ctx context.Context, resp *response, id string, e
 		resp.message(410, "Member permanently removed: "+id)
 	case errors.Is(err, raftkv.ErrPeerURLExists):
 		resp.message(409, "membership: peerURL exists")
-	case errors.Is(err, raftkv.ErrLastMember), errors.Is(err, raftkv.ErrQuorum), errors.Is(err, raftkv.ErrTooManyMembers):
-		resp.message(409, err.Error())
+	case errors.Is(err, raftkv.ErrLastMember):
+		resp.message(409, raftkv.ErrLastMember.Error())
+	case errors.Is(err, raftkv.ErrQuorum), errors.Is(err, raftkv.ErrTooManyMembers):
+		resp.message(409, strings.TrimSuffix(err.Error(), " ("+raftkv.ErrNotProposed.Error()+")"))
 	default:
 		h.log.WarnContext(ctx, "changing the members", "err", err)
 		resp.message(500, "Internal Server Error")

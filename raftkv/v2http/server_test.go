@@ -63,8 +63,14 @@ func TestNodeFails(t *testing.T) {
 			if resp := do(t, h, "GET", "/v2/keys/a", ""); resp.StatusCode != 404 {
 				t.Errorf("a plain get: got %d, want 404", resp.StatusCode)
 			}
-			if resp := do(t, h, "GET", "/health", ""); resp.StatusCode != 503 || bodyOf(t, resp) != `{"health":"false"}` {
+			if resp := do(t, h, "GET", "/health", ""); resp.StatusCode != 503 || !strings.HasPrefix(bodyOf(t, resp), `{"health":"false","reason":"`) {
 				t.Errorf("/health: got %d, want 503", resp.StatusCode)
+			}
+			if resp := do(t, h, "GET", "/readyz", ""); resp.StatusCode != 503 {
+				t.Errorf("/readyz: got %d, want 503", resp.StatusCode)
+			}
+			if resp := do(t, h, "GET", "/livez", ""); resp.StatusCode != 200 {
+				t.Errorf("/livez: got %d, want 200: the process is alive", resp.StatusCode)
 			}
 		})
 	}
@@ -266,5 +272,52 @@ func BenchmarkPut(b *testing.B) {
 		w.body.Reset()
 		body.Reset("value=something")
 		h.ServeHTTP(w, r)
+	}
+}
+
+// TestNotReady: a node that was just started does not show what it had before, but for
+// those who ask a leader.
+func TestNotReady(t *testing.T) {
+	h, node := newTestHandler(Options{})
+	node.unready = true
+	for target, want := range map[string]int{
+		"/v2/keys/a":                 500,
+		"/v2/keys/a?wait=true":       500,
+		"/v2/keys/a?quorum=true":     404,
+		"/v2/keys/a?consistent=true": 404,
+		"/livez":                     200,
+	} {
+		if resp := do(t, h, "GET", target, ""); resp.StatusCode != want {
+			t.Errorf("%s: got %d, want %d", target, resp.StatusCode, want)
+		}
+	}
+}
+
+// TestRedirectWrites is the way of etcd 0.4.
+func TestRedirectWrites(t *testing.T) {
+	h, node := newTestHandler(Options{RedirectWrites: true})
+	node.members = []raftkv.Member{
+		{ID: node.state.ID, Name: "one", ClientURLs: []string{"http://127.0.0.1:4001"}},
+		{ID: "abc", Name: "two", ClientURLs: []string{"http://two:4001"}},
+	}
+	tests := []struct {
+		method, target, leader string
+		status                 int
+		location               string
+	}{
+		{"PUT", "/v2/keys/a%20b?ttl=5", "abc", 307, "http://two:4001/v2/keys/a%20b?ttl=5"},
+		{"DELETE", "/v2/keys/a", "abc", 307, "http://two:4001/v2/keys/a"},
+		{"GET", "/v2/keys/a?consistent=true", "abc", 307, "http://two:4001/v2/keys/a?consistent=true"},
+		{"GET", "/v2/keys/a", "abc", 404, ""},
+		{"GET", "/v2/keys/a?quorum=true", "abc", 404, ""},
+		{"PUT", "/v2/keys/a", "", 500, ""},
+		{"PUT", "/v2/keys/a", node.state.ID, 201, ""},
+	}
+	for _, tt := range tests {
+		node.state.LeaderID = tt.leader
+		resp := do(t, h, tt.method, tt.target, "")
+		if resp.StatusCode != tt.status || resp.Header.Get("Location") != tt.location {
+			t.Errorf("%s %s: got %d %q, want %d %q", tt.method, tt.target, resp.StatusCode, resp.Header.Get("Location"), tt.status, tt.location)
+		}
 	}
 }

@@ -67,7 +67,7 @@ func TestHangingHealth(t *testing.T) {
 		node.hang = true
 		began := time.Now()
 		resp := do(t, h, "GET", "/health", "")
-		if got := bodyOf(t, resp); resp.StatusCode != 503 || got != `{"health":"false"}` {
+		if got := bodyOf(t, resp); resp.StatusCode != 503 || got != `{"health":"false","reason":"no leader has confirmed a read within 1s"}` {
 			t.Errorf("got %d %s, want 503", resp.StatusCode, got)
 		}
 		if got := time.Since(began); got != healthTimeout {
