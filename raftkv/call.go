@@ -38,10 +38,10 @@ type memberCall struct {
 func (n *Node) callAt(ctx context.Context, node, method string, params, result any) error {
 	client := n.peers.client(node)
 	if strings.Contains(node, ":") {
-		client = &peerClient{limit: n.cfg.frameLimit(), dial: func(ctx context.Context) (net.Conn, error) {
+		client = newPeerClient(n.cfg.frameLimit(), func(ctx context.Context) (net.Conn, error) {
 			c, _, err := n.dialNode(ctx, node, "", protoPeer)
 			return c, err
-		}}
+		})
 		defer client.close()
 	}
 	b, err := json.Marshal(params)

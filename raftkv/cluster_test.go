@@ -20,7 +20,7 @@ func openThree(t *testing.T, change ...func(*Config)) []*Node {
 	var peers []string
 	for _, name := range []string{"a", "b", "c"} {
 		cfg := testConfig(t)
-		cfg.Name, cfg.Peers = name, peers
+		cfg.Name, cfg.Peers, cfg.ElectionTimeout = name, peers, time.Second
 		for _, f := range change {
 			f(&cfg)
 		}

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hashicorp/raft"
+
 	"confd/raftkv/fsm"
 )
 
@@ -27,6 +29,9 @@ import (
 var (
 	// ErrNameExists means that another member has the name.
 	ErrNameExists = errors.New("name belongs to another member")
+
+	// ErrDataLost means that a node which has voted has no log any more.
+	ErrDataLost = errors.New("the node's data is missing")
 
 	// errAdopted means that this node got the id that was made for it when it was added,
 	// and has to begin again.
@@ -105,9 +110,17 @@ func (n *Node) joinAt(ctx context.Context, addrs []string) error {
 	}
 }
 
+// votes reports whether the node of that id has a vote.
+func (n *Node) votes(id string) bool {
+	servers, _, err := n.servers()
+	return err == nil && slices.ContainsFunc(servers, func(s raft.Server) bool {
+		return string(s.ID) == id && s.Suffrage == raft.Voter
+	})
+}
+
 // isFinal reports whether to ask again is of no use.
 func isFinal(err error) bool {
-	return slices.ContainsFunc([]error{ErrNameExists, ErrPeerURLExists, ErrRemoved, ErrOtherCluster, ErrTooManyMembers}, func(e error) bool {
+	return slices.ContainsFunc([]error{ErrNameExists, ErrPeerURLExists, ErrRemoved, ErrOtherCluster, ErrTooManyMembers, ErrDataLost}, func(e error) bool {
 		return errors.Is(err, e)
 	})
 }
@@ -145,6 +158,9 @@ func (n *Node) letIn(ctx context.Context, in introduction) (welcome, error) {
 		return welcome{}, notProposed(ErrNoLeader)
 	}
 	id, err := n.checkIntroduction(in)
+	if err == nil && n.votes(id) {
+		err = fmt.Errorf("%w: member %s votes, so what it has acknowledged counts; remove it (confd member remove %s) and start it with an empty data directory", ErrDataLost, in.Name, id)
+	}
 	if err != nil {
 		return welcome{}, notProposed(err)
 	}
@@ -262,7 +278,10 @@ func (n *Node) announceTo(nodes []string) bool {
 		n.wg.Go(func() {
 			var w welcome
 			err := n.callAt(ctx, node, methodAnnounce, n.introduction(), &w)
-			if err != nil {
+			switch {
+			case isFinal(err):
+				n.log.Error("what this node is told to be is not taken", "node", n.label(node), "err", err)
+			case err != nil:
 				n.log.Debug("telling a node where this one is", "node", node, "err", err)
 			}
 			n.peers.rumoured(w.Addrs)

@@ -66,7 +66,7 @@ type Node struct {
 
 	ctx       context.Context // ends with the node
 	cancel    context.CancelFunc
-	running   atomic.Bool   // raft's goroutines run
+	running   atomic.Bool     // raft's goroutines run
 	leave     context.Context // ends when Close begins
 	leaveNow  context.CancelFunc
 	serving   sync.WaitGroup // connections of other nodes
@@ -257,7 +257,9 @@ func (n *Node) findPlace(ctx context.Context) error {
 	if has {
 		return n.checkPeers(ctx, peers)
 	}
-	if n.stable.used() {
+	// A node that was let in may have heard of a term before it had an entry; it has not
+	// voted then. That it is no voter which has lost its log, the leader checks.
+	if n.stable.used() && (n.ClusterID() == "" || n.stable.voted()) {
 		return errors.New("log and snapshots are missing, though this node has been part of a cluster; put them back, or start with an empty data directory")
 	}
 	if len(peers) == 0 && n.cfg.Discover != nil {

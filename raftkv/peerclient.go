@@ -20,16 +20,31 @@ var errUnreachable = errors.New("node is not reached")
 // errAnswerLost means that a request was sent and its answer will not come.
 var errAnswerLost = errors.New("the connection broke before the answer came")
 
+// redialPause is how long a node that could not be reached is not dialled again.
+const redialPause = 100 * time.Millisecond
+
 // A peerClient sends requests to one other node, over one connection that is made when
 // it is needed. Its methods may be called concurrently.
 type peerClient struct {
 	dial  func(ctx context.Context) (net.Conn, error) // with the hello made
 	limit int                                         // largest payload of an answer
 
-	mu     sync.Mutex
-	conn   *peerConn
-	closed bool
+	ctx    context.Context // ends with close
+	cancel context.CancelFunc
 	wg     sync.WaitGroup
+
+	mu       sync.Mutex
+	conn     *peerConn     // nil until the first
+	dialling chan struct{} // closed when it has ended; nil: nobody dials
+	failed   error         // how the last dial ended
+	failedAt time.Time
+	closed   bool
+}
+
+func newPeerClient(limit int, dial func(ctx context.Context) (net.Conn, error)) *peerClient {
+	p := &peerClient{dial: dial, limit: limit}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	return p
 }
 
 // A peerConn is a connection and the requests on it.
@@ -94,31 +109,65 @@ func (p *peerClient) call(ctx context.Context, kind byte, payload []byte) ([]byt
 	}
 }
 
-// connect returns the connection, and makes one if there is none.
+// connect returns the connection, and makes one if there is none. All who wait for one
+// wait for the same.
 func (p *peerClient) connect(ctx context.Context) (*peerConn, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed {
-		return nil, ErrClosed
+	for {
+		c, dialled, err := p.current()
+		if c != nil || err != nil {
+			return c, err
+		}
+		select {
+		case <-dialled:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
 	}
-	if p.conn != nil && !p.conn.isBroken() {
-		return p.conn, nil
-	}
-	// The lock is held, so that all who wait share one connection.
-	ctx, cancel := context.WithTimeout(ctx, sniffTimeout)
-	defer cancel()
-	conn, err := p.dial(ctx)
-	if err != nil {
-		return nil, err
-	}
-	c := &peerConn{Conn: conn, w: bufio.NewWriterSize(conn, 64<<10), waiting: make(map[uint64]*answer)}
-	p.conn = c
-	p.wg.Go(func() { c.read(p.limit) })
-	return c, nil
 }
 
-// close ends the connection and waits for its goroutine.
+// current returns the connection, or what is closed when a dial has ended, or why there
+// is none.
+func (p *peerClient) current() (*peerConn, chan struct{}, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.closed:
+		return nil, nil, ErrClosed
+	case p.conn != nil && !p.conn.isBroken():
+		return p.conn, nil, nil
+	case p.dialling != nil:
+	case p.failed != nil && time.Since(p.failedAt) < redialPause:
+		return nil, nil, p.failed
+	default:
+		p.dialling = make(chan struct{})
+		p.wg.Go(p.redial)
+	}
+	return nil, p.dialling, nil
+}
+
+func (p *peerClient) redial() {
+	ctx, cancel := context.WithTimeout(p.ctx, sniffTimeout)
+	defer cancel()
+	conn, err := p.dial(ctx)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	close(p.dialling)
+	p.dialling = nil
+	p.failed, p.failedAt = err, time.Now()
+	switch {
+	case err != nil:
+	case p.closed:
+		conn.Close()
+	default:
+		c := &peerConn{Conn: conn, w: bufio.NewWriterSize(conn, 64<<10), waiting: make(map[uint64]*answer)}
+		p.conn = c
+		p.wg.Go(func() { c.read(p.limit) })
+	}
+}
+
+// close ends the connection and waits for its goroutines.
 func (p *peerClient) close() {
+	p.cancel()
 	p.mu.Lock()
 	p.closed = true
 	if p.conn != nil {

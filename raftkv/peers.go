@@ -190,14 +190,15 @@ func (p *peers) client(id string) *peerClient {
 	defer p.mu.Unlock()
 	c := p.clients[id]
 	if c == nil {
-		c = &peerClient{closed: p.closed, limit: p.node.cfg.frameLimit(), dial: func(ctx context.Context) (net.Conn, error) {
+		c = newPeerClient(p.node.cfg.frameLimit(), func(ctx context.Context) (net.Conn, error) {
 			addr, err := p.addr(id)
 			if err != nil {
 				return nil, err
 			}
 			conn, _, err := p.node.dialNode(ctx, addr, id, protoPeer)
 			return conn, err
-		}}
+		})
+		c.closed = p.closed
 		p.clients[id] = c
 	}
 	return c

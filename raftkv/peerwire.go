@@ -80,7 +80,7 @@ func readFrame(r *bufio.Reader, limit int) (frame, error) {
 var wireErrors = []error{
 	1: ErrNoLeader, 2: ErrTimeout, 3: ErrBusy, 4: ErrTooLarge, 5: ErrClosed, 6: ErrFailed,
 	7: ErrMemberNotFound, 8: ErrMemberRemoved, 9: ErrPeerURLExists, 10: ErrLastMember,
-	11: ErrNameExists, 12: ErrQuorum, 13: ErrRemoved, 14: ErrOtherCluster, 15: ErrTooManyMembers,
+	11: ErrNameExists, 12: ErrQuorum, 13: ErrRemoved, 14: ErrOtherCluster, 15: ErrTooManyMembers, 16: ErrDataLost,
 }
 
 const wireNotProposed = 1 << iota

@@ -124,6 +124,13 @@ func (s *stableStore) used() bool {
 	return s.voteTerm != 0 || s.term > 1
 }
 
+// voted reports whether the node has ever voted.
+func (s *stableStore) voted() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.voteTerm != 0
+}
+
 // forgetTerm makes a store that was not used as new.
 func (s *stableStore) forgetTerm() {
 	s.mu.Lock()
