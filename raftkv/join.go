@@ -151,8 +151,10 @@ func (n *Node) joined(w welcome) error {
 
 // letIn is the leader's part of join.
 func (n *Node) letIn(ctx context.Context, in introduction) (welcome, error) {
-	n.registry.mu.Lock()
-	defer n.registry.mu.Unlock()
+	if err := n.registry.turn.take(ctx); err != nil {
+		return welcome{}, notProposed(err)
+	}
+	defer n.registry.turn.give()
 	l := n.lead.Load()
 	if l == nil {
 		return welcome{}, notProposed(ErrNoLeader)
@@ -304,8 +306,10 @@ func (n *Node) announced(ctx context.Context, in introduction) (welcome, error) 
 	if l == nil {
 		return w, nil
 	}
-	n.registry.mu.Lock()
-	defer n.registry.mu.Unlock()
+	if err := n.registry.turn.take(ctx); err != nil {
+		return w, notProposed(err)
+	}
+	defer n.registry.turn.give()
 	if _, err := n.checkIntroduction(in); err != nil {
 		return w, notProposed(err)
 	}

@@ -14,7 +14,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -91,8 +90,8 @@ func (r memberRecord) bytes() []byte {
 type registry struct {
 	cache atomic.Pointer[memberList]
 
-	// mu is held, on the leader, from the check of a change to its end.
-	mu sync.Mutex
+	// turn is taken, on the leader, from the check of a change to its end.
+	turn turn
 }
 
 // A memberList is what was read from one state of the metadata.
@@ -146,8 +145,10 @@ func (n *Node) addMember(ctx context.Context, peerURLs []string) (Member, error)
 	if err != nil {
 		return Member{}, notProposed(err)
 	}
-	n.registry.mu.Lock()
-	defer n.registry.mu.Unlock()
+	if err := n.registry.turn.take(ctx); err != nil {
+		return Member{}, notProposed(err)
+	}
+	defer n.registry.turn.give()
 	term, err := n.checkChange("", urls)
 	if err == nil && len(n.Members()) >= maxMembers {
 		err = fmt.Errorf("%w: %d", ErrTooManyMembers, maxMembers)
@@ -172,8 +173,10 @@ func (n *Node) updateMember(ctx context.Context, id string, peerURLs []string) e
 	if err != nil {
 		return notProposed(err)
 	}
-	n.registry.mu.Lock()
-	defer n.registry.mu.Unlock()
+	if err := n.registry.turn.take(ctx); err != nil {
+		return notProposed(err)
+	}
+	defer n.registry.turn.give()
 	term := uint64(0)
 	if _, err = n.findMember(id); err == nil {
 		term, err = n.checkChange(id, urls)
@@ -207,8 +210,10 @@ func (n *Node) removeMember(ctx context.Context, id string) error {
 }
 
 func (n *Node) writeRemoval(ctx context.Context, id string) error {
-	n.registry.mu.Lock()
-	defer n.registry.mu.Unlock()
+	if err := n.registry.turn.take(ctx); err != nil {
+		return notProposed(err)
+	}
+	defer n.registry.turn.give()
 	term := uint64(0)
 	m, err := n.findMember(id)
 	if err == nil {
@@ -266,7 +271,7 @@ func (n *Node) findMember(id string) (Member, error) {
 
 // checkChange returns the term in which this node may change the registry, and an error if
 // it may not, or if anybody but the member of that id has one of the URLs. It is called
-// with registry.mu held.
+// with registry.turn taken.
 func (n *Node) checkChange(id string, urls []string) (uint64, error) {
 	l := n.lead.Load()
 	if l == nil {

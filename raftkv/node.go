@@ -114,6 +114,7 @@ func newNode(cfg Config) *Node {
 		queue:        newQueue(max(64<<20, 4*cfg.MaxValue)),
 		requests:     sync.Pool{New: newRequest},
 		readers:      newReaders(),
+		registry:     registry{turn: newTurn()},
 		routeChanged: make(chan struct{}, 1),
 		announce:     make(chan struct{}, 1),
 		reconcile:    make(chan struct{}, 1),

@@ -51,8 +51,8 @@ func newPeerClient(limit int, dial func(ctx context.Context) (net.Conn, error)) 
 type peerConn struct {
 	net.Conn
 
-	wmu sync.Mutex
-	w   *bufio.Writer
+	writing turn
+	w       *bufio.Writer // owned by who has the turn
 
 	received atomic.Uint64 // frames
 
@@ -85,7 +85,10 @@ func (p *peerClient) call(ctx context.Context, kind byte, payload []byte) ([]byt
 	}
 	defer c.forget(number)
 	received := c.received.Load()
-	if err := c.send(ctx, frame{number, kind, payload}); err != nil {
+	switch err := c.send(ctx, frame{number, kind, payload}); {
+	case errors.Is(err, errUnreachable):
+		return nil, err
+	case err != nil:
 		c.Close()
 		return nil, fmt.Errorf("%w: %w", errAnswerLost, err)
 	}
@@ -159,7 +162,7 @@ func (p *peerClient) redial() {
 	case p.closed:
 		conn.Close()
 	default:
-		c := &peerConn{Conn: conn, w: bufio.NewWriterSize(conn, 64<<10), waiting: make(map[uint64]*answer)}
+		c := &peerConn{Conn: conn, writing: newTurn(), w: bufio.NewWriterSize(conn, 64<<10), waiting: make(map[uint64]*answer)}
 		p.conn = c
 		p.wg.Go(func() { c.read(p.limit) })
 	}
@@ -256,11 +259,14 @@ func (c *peerConn) forget(number uint64) {
 	delete(c.waiting, number)
 }
 
-// send writes a frame. A node that takes nothing for sendTimeout has gone.
+// send writes a frame; it has not begun if the error is errUnreachable. A node that takes
+// nothing for sendTimeout has gone.
 func (c *peerConn) send(ctx context.Context, f frame) error {
 	const sendTimeout = 10 * time.Second
-	c.wmu.Lock()
-	defer c.wmu.Unlock()
+	if err := c.writing.take(ctx); err != nil {
+		return fmt.Errorf("%w: waiting for others to send: %w", errUnreachable, err)
+	}
+	defer c.writing.give()
 	deadline := time.Now().Add(sendTimeout)
 	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
 		deadline = d

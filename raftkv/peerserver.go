@@ -36,14 +36,14 @@ type peerSession struct {
 	conn net.Conn
 	from hello
 
-	mu sync.Mutex
-	w  *bufio.Writer
+	writing turn
+	w       *bufio.Writer // owned by who has the turn
 }
 
 // serveNode serves the requests of one connection, each in a goroutine of its own, until
 // it ends or this node is closed: then it takes no more, says so, and answers those it has.
 func (n *Node) serveNode(c net.Conn) {
-	s := &peerSession{node: n, conn: c, w: bufio.NewWriterSize(c, 64<<10)}
+	s := &peerSession{node: n, conn: c, writing: newTurn(), w: bufio.NewWriterSize(c, 64<<10)}
 	if mc, ok := c.(*muxConn); ok {
 		s.from = mc.hello
 	}
@@ -120,8 +120,9 @@ func (s *peerSession) handle(ctx context.Context, f frame) ([]byte, error) {
 }
 
 func (s *peerSession) answer(f frame) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	// Each who has it gives it within sniffTimeout, or breaks the connection.
+	_ = s.writing.take(context.Background())
+	defer s.writing.give()
 	s.conn.SetWriteDeadline(time.Now().Add(sniffTimeout))
 	if err := writeFrame(s.w, f); err != nil {
 		return err
