@@ -148,3 +148,24 @@ func TestRemoval(t *testing.T) {
 	}
 	set(t, leader, "/a", "1")
 }
+
+// TestLeaderKilled: a leader that is gone is replaced long before raft misses it.
+func TestLeaderKilled(t *testing.T) {
+	nodes := openThree(t, func(c *Config) { c.ElectionTimeout = 5 * time.Second })
+	leader := leaderOf(t, nodes)
+	// As if it was killed: nobody listens any more, and its connections break.
+	leader.mux.close()
+	var rest []*Node
+	for _, n := range nodes {
+		if n != leader {
+			rest = append(rest, n)
+		}
+	}
+	start := time.Now()
+	eventually(t, "another leader", func() bool { return rest[0].lead.Load() != nil || rest[1].lead.Load() != nil })
+	if took := time.Since(start); took > 5*time.Second {
+		t.Errorf("another leader after %v", took)
+	} else {
+		t.Logf("another leader after %v", took)
+	}
+}

@@ -32,6 +32,7 @@ type hello struct {
 	Protocol int    `json:"protocol"`          // highest version that it speaks
 	Cluster  string `json:"cluster,omitempty"` // empty: it has none yet
 	ID       string `json:"id"`
+	Name     string `json:"name"`
 	To       string `json:"to,omitempty"` // the node that is meant; empty: whoever is there
 	Version  string `json:"version,omitempty"`
 }
@@ -104,13 +105,15 @@ func (n *Node) greet(proto byte, h hello) helloReply {
 		r.Refused = refusedCluster
 	case n.isRemoved(h.ID):
 		r.Refused = refusedRemoved
+	case h.Cluster != "":
+		n.peers.named(h.ID, h.Name)
 	}
 	return r
 }
 
 // hello returns what this node says when it dials the node with the id to.
 func (n *Node) hello(to string) hello {
-	return hello{Protocol: n.cfg.Hooks.protocol(), Cluster: n.ClusterID(), ID: n.dir.id, To: to, Version: n.cfg.Version}
+	return hello{Protocol: n.cfg.Hooks.protocol(), Cluster: n.ClusterID(), ID: n.dir.id, Name: n.cfg.Name, To: to, Version: n.cfg.Version}
 }
 
 // sayHello makes the dialling side's part, and returns the answer of a node that

@@ -59,6 +59,7 @@ type Node struct {
 	announce     chan struct{}              // capacity one; a leader may have to be told of this node
 	reconcile    chan struct{}              // capacity one; there may be something to do
 	lead         atomic.Pointer[leadership] // nil unless this node leads and is ready
+	pulse        pulse                      // of the leader that this node follows
 	stood        atomic.Bool                // this node has stood for election since the last leader
 	handingOver  atomic.Bool
 	stuck        atomic.Int64  // Unix nanoseconds since when raft refuses entries as it hands over; see watchTransfer
@@ -190,7 +191,7 @@ func (n *Node) listen() error {
 
 func (n *Node) startLoops() {
 	for _, loop := range []func(){
-		n.routeLoop, n.leadLoop, n.announceLoop, n.reconcileLoop, n.proposeLoop, n.readLoop, n.readyLoop, n.expireLoop,
+		n.routeLoop, n.leadLoop, n.pulseLoop, n.announceLoop, n.reconcileLoop, n.proposeLoop, n.readLoop, n.readyLoop, n.expireLoop,
 	} {
 		n.wg.Go(loop)
 	}

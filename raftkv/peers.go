@@ -27,6 +27,7 @@ type peers struct {
 	mu      sync.Mutex
 	known   map[string]*knownPeer  // :: id
 	clients map[string]*peerClient // :: id
+	names   map[string]string      // :: id → what a node of the cluster has called itself
 	saved   map[string]string      // what the file holds
 	closed  bool
 }
@@ -40,7 +41,7 @@ type knownPeer struct {
 }
 
 func newPeers(n *Node) *peers {
-	return &peers{node: n, known: make(map[string]*knownPeer), clients: make(map[string]*peerClient)}
+	return &peers{node: n, known: make(map[string]*knownPeer), clients: make(map[string]*peerClient), names: make(map[string]string)}
 }
 
 // load reads the file, which need not exist. A damaged one is nothing but a loss of hints.
@@ -114,6 +115,23 @@ func (p *peers) announced(id, addr string) {
 	p.known[id] = &knownPeer{addr, registry, true, true}
 	p.mu.Unlock()
 	p.save()
+}
+
+// named keeps the name of a node of the cluster: after a restart the registry is not there
+// at once.
+func (p *peers) named(id, name string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.names) < 2*maxMembers || p.names[id] != "" {
+		p.names[id] = name
+	}
+}
+
+// name returns the name of a node, empty if it is not known.
+func (p *peers) name(id string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.names[id]
 }
 
 // rumoured keeps what somebody else has said about a node's address, unless the node has

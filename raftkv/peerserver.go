@@ -12,6 +12,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/hashicorp/raft"
 )
 
 // maxPeerRequests is how many requests of one connection are served at the same time.
@@ -113,6 +115,10 @@ func (s *peerSession) handle(ctx context.Context, f frame) ([]byte, error) {
 		return s.node.serveReadIndex(ctx)
 	case kindTerm:
 		return binary.AppendUvarint(nil, s.node.raft.CurrentTerm()), nil
+	case kindPulse:
+		return []byte{byte(flag(s.node.raft.State() == raft.Leader))}, nil
+	case kindAbsent:
+		return s.node.serveAbsent(string(f.payload)), nil
 	case kindCall:
 		return s.node.serveCall(ctx, s.from, f.payload)
 	}
@@ -153,5 +159,6 @@ func (n *Node) dialNode(ctx context.Context, addr, id string, proto byte) (net.C
 		}
 		return nil, r, errors.Join(err, c.Close())
 	}
+	n.peers.named(r.ID, r.Name)
 	return c, r, nil
 }

@@ -4,6 +4,7 @@
 package raftkv
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -142,8 +143,11 @@ func (n *Node) logRoute(old, now *route, before string, lost time.Time) {
 		}
 		n.log.Warn("leadership lost", "cause", cause, "term", old.term, "led for", time.Since(old.since))
 	case now == nil:
-		cause := "it has given up leading"
-		if n.stood.Swap(false) {
+		cause := "another member stands for election"
+		switch {
+		case n.transport.handed.Swap(false):
+			cause = "it has handed over to this node"
+		case n.stood.Swap(false):
 			cause = "no sign of life from it"
 		}
 		n.log.Warn("lost the leader", "leader", n.label(old.leader), "cause", cause, "followed for", time.Since(old.since))
@@ -168,7 +172,7 @@ func (n *Node) label(id string) string {
 			return m.Name
 		}
 	}
-	return id
+	return cmp.Or(n.peers.name(id), id)
 }
 
 // servers returns raft's configuration, with its index.

@@ -42,6 +42,7 @@ type transport struct {
 	progress map[raft.ServerID]*progress
 	raft     atomic.Pointer[raft.Raft] // set when raft has started
 	installs installs
+	handed   atomic.Bool // a leader has handed over to this node
 
 	once sync.Once
 	done chan struct{}
@@ -84,6 +85,8 @@ func (t *transport) forward() {
 				t.received.Add(1)
 			case *raft.InstallSnapshotRequest:
 				t.installs.count()
+			case *raft.TimeoutNowRequest:
+				t.handed.Store(true)
 			}
 			t.pass(rpc)
 		case <-t.done:

@@ -6,6 +6,8 @@ package v2http
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"slices"
 	"strconv"
 
 	"confd/raftkv"
@@ -65,9 +67,21 @@ func (h *Handler) failed(ctx context.Context, resp *response, err error) {
 	case errors.Is(err, raftkv.ErrTooLarge):
 		h.tooLarge(resp, err.Error())
 	default:
-		h.log.WarnContext(ctx, "answering a request with error 300", "err", err)
+		h.logFailure(ctx, err)
 		h.refused(resp, refuse(tree.CodeRaftInternal, causeOf(err)))
 	}
+}
+
+// logFailure logs why the node could not do what was asked. What passes, and a request that
+// nobody waits for any more, is no more than a detail: the node itself tells of a leader
+// that is lost, once and not for every request.
+func (h *Handler) logFailure(ctx context.Context, err error) {
+	level := slog.LevelWarn
+	passing := []error{raftkv.ErrNoLeader, raftkv.ErrTimeout, raftkv.ErrBusy, raftkv.ErrClosed, context.DeadlineExceeded, context.Canceled}
+	if slices.ContainsFunc(passing, func(e error) bool { return errors.Is(err, e) }) {
+		level = slog.LevelDebug
+	}
+	h.log.Log(ctx, level, "answering a request with error 300", "err", err)
 }
 
 const causeNoLeader = "etcdserver: no leader"

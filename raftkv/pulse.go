@@ -1,0 +1,193 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package raftkv
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// Raft 1.8.0 looks for its leader every one to two timeouts and needs all followers to
+// miss it, so that two to three timeouts pass until somebody stands for election. To make
+// the timeout shorter is no cure: it also has to outlast a disk that stalls, which holds
+// raft's main loop up. So here the followers look themselves, past raft and its disk.
+//
+// A follower asks its leader for a sign of life a few times within silence. If none comes,
+// or nobody listens there any more, it asks the other voters. When a majority misses the
+// same leader, the one of them with the longest log stands for election at once. All that
+// is about when to hold an election; who wins it is raft's affair as ever.
+const pulses = 5 // within silence
+
+// silence returns how long a leader may give no sign of life.
+func (c *Config) silence() time.Duration { return c.ElectionTimeout * 6 / 10 }
+
+// A pulse is the leader's sign of life as this node sees it.
+type pulse struct {
+	heard atomic.Int64 // Unix nanoseconds
+	gone  atomic.Bool  // nobody listens at its address
+	asks  atomic.Bool
+	asked atomic.Pointer[route]
+}
+
+// pulseLoop looks after the leader while this node follows one.
+func (n *Node) pulseLoop() {
+	tick := time.NewTicker(n.cfg.silence() / pulses)
+	defer tick.Stop()
+	var stood time.Time
+	for {
+		select {
+		case <-tick.C:
+		case <-n.closing:
+			return
+		}
+		to := n.route.Load()
+		if to == nil || to.self {
+			continue
+		}
+		n.ask(to)
+		if n.misses(to, n.cfg.silence()) && n.votes(n.dir.id) && time.Since(stood) > 2*n.cfg.silence() && n.shouldStand(to) {
+			stood = time.Now()
+			n.log.Info("standing for election: a majority misses the leader", "leader", n.label(to.leader))
+			n.transport.electNow(raft.ServerID(n.dir.id))
+		}
+	}
+}
+
+// ask asks the leader for a sign of life, unless an answer is still awaited.
+func (n *Node) ask(to *route) {
+	p := &n.pulse
+	if p.asked.Swap(to) != to { // a new leader has all the time
+		p.heard.Store(time.Now().UnixNano())
+		p.gone.Store(false)
+	}
+	if !p.asks.CompareAndSwap(false, true) {
+		return
+	}
+	n.wg.Go(func() {
+		defer p.asks.Store(false)
+		ctx, cancel := context.WithTimeout(to.ctx, n.cfg.silence())
+		defer cancel()
+		answer, err := n.peers.client(to.leader).call(ctx, kindPulse, nil)
+		if p.asked.Load() != to {
+			return
+		}
+		p.gone.Store(errors.Is(err, syscall.ECONNREFUSED))
+		if err == nil && len(answer) == 1 && answer[0] == 1 {
+			p.heard.Store(time.Now().UnixNano())
+		}
+	})
+}
+
+// misses reports whether the leader has given no sign of life for that long, to this node
+// or to its raft.
+func (n *Node) misses(to *route, silence time.Duration) bool {
+	p := &n.pulse
+	if p.asked.Load() != to {
+		return false
+	}
+	last := time.Unix(0, p.heard.Load())
+	if contact := n.raft.LastContact(); contact.After(last) {
+		last = contact
+	}
+	return p.gone.Load() || time.Since(last) > silence
+}
+
+// shouldStand reports whether a majority of the voters misses the leader and none of those
+// has a longer log than this node.
+func (n *Node) shouldStand(to *route) bool {
+	servers, _, err := n.servers()
+	if err != nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(n.ctx, n.cfg.silence()/2)
+	defer cancel()
+	answers := make(chan absence, len(servers))
+	voters, asked := 0, 0
+	for _, s := range servers {
+		if s.Suffrage != raft.Voter {
+			continue
+		}
+		voters++
+		if id := string(s.ID); id != n.dir.id && id != to.leader {
+			asked++
+			n.wg.Go(func() { answers <- n.askAbsence(ctx, id, to.leader) })
+		}
+	}
+	own, missing := n.lastEntry(), 1
+	for range asked {
+		if a := <-answers; a.missed {
+			if missing++; a.longerThan(own) {
+				return false // it will stand
+			}
+		}
+	}
+	return missing > voters/2
+}
+
+// An absence is what a voter says about a leader that another one misses.
+type absence struct {
+	id          string
+	missed      bool
+	term, index uint64 // of the last entry in its log
+}
+
+func (a absence) longerThan(b absence) bool {
+	switch {
+	case a.term != b.term:
+		return a.term > b.term
+	case a.index != b.index:
+		return a.index > b.index
+	}
+	return compareIDs(a.id, b.id) < 0
+}
+
+func (n *Node) askAbsence(ctx context.Context, id, leader string) absence {
+	a := absence{id: id}
+	answer, err := n.peers.client(id).call(ctx, kindAbsent, []byte(leader))
+	if err != nil || len(answer) == 0 {
+		return a
+	}
+	term, size := binary.Uvarint(answer[1:])
+	if size <= 0 {
+		return a
+	}
+	index, more := binary.Uvarint(answer[1+size:])
+	if more <= 0 {
+		return a
+	}
+	return absence{id, answer[0] == 1, term, index}
+}
+
+// serveAbsent tells another voter whether this one misses that leader too. Their looks at
+// it are not at the same moment, so a little less silence will do.
+func (n *Node) serveAbsent(leader string) []byte {
+	to := n.route.Load()
+	answer := []byte{0}
+	if to == nil || to.leader == leader && !to.self && n.misses(to, n.cfg.silence()*3/4) {
+		answer[0] = 1
+	}
+	own := n.lastEntry()
+	answer = binary.AppendUvarint(answer, own.term)
+	return binary.AppendUvarint(answer, own.index)
+}
+
+// lastEntry returns where this node's log ends.
+func (n *Node) lastEntry() absence {
+	a := absence{id: n.dir.id, index: n.raft.LastIndex()}
+	var l raft.Log
+	if err := n.logs.GetLog(a.index, &l); err == nil {
+		a.term = l.Term
+		return a
+	}
+	if s, err := n.lastSnapshot(); err == nil && s.Index == a.index { // all of it is in the snapshot
+		a.term = s.Term
+	}
+	return a
+}
