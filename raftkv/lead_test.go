@@ -196,9 +196,40 @@ func TestProposalErrors(t *testing.T) {
 	}
 }
 
+// TestQueueOfNextLeader shows that batches which a silent leader does not answer hold up
+// nothing that goes to the next one.
+func TestQueueOfNextLeader(t *testing.T) {
+	q := newQueue(1 << 20)
+	next := func() *batch {
+		t.Helper()
+		if err := q.put(newRequest().(*request)); err != nil {
+			t.Fatal(err)
+		}
+		b, _, _ := q.take()
+		return b
+	}
+	q.open(2, true)
+	old := []*batch{next(), next()}
+	if q.inFlight != q.limit {
+		t.Fatalf("%d of %d on their way", q.inFlight, q.limit)
+	}
+	q.open(0, true)
+	q.open(1, true)
+	b := next()
+	for _, b := range old {
+		q.sent(b)
+	}
+	if q.inFlight != 1 {
+		t.Errorf("%d on their way after those of the old leader have come back", q.inFlight)
+	}
+	if q.sent(b); q.inFlight != 0 {
+		t.Errorf("%d on their way at the end", q.inFlight)
+	}
+}
+
 func TestQueue(t *testing.T) {
 	q := newQueue(1 << 20)
-	q.open(2)
+	q.open(2, true)
 	next := func() *batch { b, _, _ := q.take(); return b }
 	request := func(size int) *request { r := newRequest().(*request); r.size = size; return r }
 	for range maxQueueOps {

@@ -22,7 +22,8 @@ type queue struct {
 	head     int
 	bytes    int
 	limit    int      // of batches on their way
-	inFlight int      // of them
+	inFlight int      // of them, by the way that is open
+	way      int      // which one, counted
 	held     bool     // nothing goes for a while
 	free     []*batch // to be used again
 	closed   error
@@ -31,6 +32,7 @@ type queue struct {
 
 // A batch is the requests of one entry.
 type batch struct {
+	way      int // that was open when it went
 	requests []*request
 	ops      []fsm.Op
 }
@@ -138,11 +140,17 @@ func (q *queue) withdraw(r *request) bool {
 	return !r.taken
 }
 
-// open sets how many batches may be on their way; with 0 everything waits.
-func (q *queue) open(limit int) {
+// open sets how many batches may be on their way; with 0 everything waits. If they go
+// another way than before, those that are still out there do not count: a leader that is
+// silent would hold up what goes to the next.
+func (q *queue) open(limit int, another bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.limit = limit
+	if another {
+		q.way++
+		q.inFlight = 0
+	}
 	q.changed.Signal()
 }
 
@@ -161,6 +169,7 @@ func (q *queue) take() (*batch, int, int) {
 			b, size := q.takeLocked()
 			if len(b.requests) > 0 {
 				q.inFlight++
+				b.way = q.way
 				return b, size, q.limit
 			}
 			q.free = append(q.free, b)
@@ -204,7 +213,9 @@ func (q *queue) sent(b *batch) {
 	b.requests, b.ops = b.requests[:0], b.ops[:0]
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.inFlight--
+	if b.way == q.way {
+		q.inFlight--
+	}
 	q.free = append(q.free, b)
 	q.changed.Signal()
 }

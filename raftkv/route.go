@@ -63,8 +63,9 @@ func (n *Node) routeLoop() {
 	lost := n.started // since when there is no leader
 	var before string // the last leader
 	for {
-		now := n.findRoute()
-		if old := n.route.Load(); sameRoute(old, now) {
+		now, old := n.findRoute(), n.route.Load()
+		another := !sameRoute(old, now)
+		if !another {
 			if now != nil {
 				now.end(nil) // not taken
 			}
@@ -77,7 +78,7 @@ func (n *Node) routeLoop() {
 			}
 			n.logRoute(old, now, before, lost)
 		}
-		n.queue.open(n.inFlight(now))
+		n.queue.open(n.inFlight(now), another)
 		select {
 		case n.announce <- struct{}{}:
 		default:
