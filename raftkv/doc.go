@@ -12,24 +12,42 @@
 //	…
 //	event, err := node.Do(ctx, &tree.Op{Action: tree.Set, Key: "/app/port", Value: "80"})
 //
-// What Do has acknowledged is on the disk; a crash loses none of it. The owner must
-// watch Failed and end the process when it closes.
+// What Do has acknowledged is on the disks of a majority; a crash loses none of it. The
+// owner must watch Failed and end the process when it closes.
 //
 // # Reading
 //
 // View is this node's own copy. Linearizable returns one that holds everything
-// acknowledged before the call, by asking the other nodes who leads, not by writing.
-// A lone node needs neither: what Do has acknowledged is in its View.
+// acknowledged before the call, by asking the other nodes, not by writing. A lone node
+// needs neither: what Do has acknowledged is in its View; and so it is on the node that was
+// asked, whichever that is. A node that was just started has an old copy, until Ready.
+//
+// # Any node
+//
+// Every node takes writes and confirms reads. One that does not lead asks the leader, over
+// the peer port, and answers when its own tree has the result. Without a leader, Do and
+// Linearizable wait for one and give up after Config.Timeout; View, and watches of the
+// tree, go on.
+//
+//	Do ─► queue ─► batch ─┬─► this node leads:  raft log ─► majority ─► tree ─► answer
+//	                      └─► another one does: frame ─► its queue ─► … ─► own tree ─► answer
 //
 // # Members
 //
 // The registry (Members, AddMember, UpdateMember, RemoveMember) says who belongs to the
-// cluster and by which URLs it is reached; raft's configuration says who votes. A node
-// writes its own record when it leads. A member that was added and has not started is
-// known and nothing more: it does not vote, nobody waits for it, and a lone node with any
-// number of them goes on as before. So to add one is never dangerous, other than with
-// etcd, where a second member that is only on paper stops a cluster of one. The only
-// member that has started cannot be removed.
+// cluster and by which URLs it is reached; raft's configuration says who gets the log and
+// who votes. reconcile, on the leader, has the second follow the first: a new member gets
+// the log, and a vote when it has caught up and there are fewer than ClusterConfig's
+// ActiveSize; further ones stand by, and do all the same but vote. A voter that is silent
+// for RemoveDelay loses its vote to a standby and stands by when it comes back. No step is
+// taken that those who are left could not go on without. A member that was added and has
+// not started is known and nothing more, so to add one is never dangerous, other than
+// with etcd.
+//
+// People know a node by its name, raft and the registry by a random id that is made with
+// the data directory: a machine that was wiped is another node. A new node joins under a
+// name and at an address that nobody else has, and only if the leader reaches it there. A
+// node with data restarts from that alone, at whatever address: it tells the others.
 //
 // # Assumptions
 //
@@ -45,16 +63,23 @@
 // runs backwards, goes on when the wall clock is set back, and does not follow a leap
 // of more than a day at once; see clock.
 //
-// Networks: may lose, delay, repeat and reorder; connections to the peer port are taken
-// as those of members, unless Config.PeerTLS asks for certificates. Addresses may change,
-// ids do not.
+// Networks: may lose, delay, repeat and reorder. Connections between nodes begin with a
+// hello that names the cluster's id, 64 random bits, which keeps strays and mistakes out.
+// It is no secret: the API tells it. So without Config.PeerTLS, which asks both sides for
+// certificates, whoever reaches the peer port can join, and write to the log. Addresses may
+// change, ids do not.
 //
 // # Decisions
 //
 //   - Operations that arrive together travel in one log entry (up to 512, or 256 KiB), and
-//     one entry is on its way at a time: an fsync is what a write costs, so it is shared.
-//     An operation above 512 KiB travels alone, in chunks of that size, so that no entry
-//     blocks heartbeats for long.
+//     one entry is on its way at a time, two with several voters: an fsync is what a write
+//     costs, so it is shared. An operation above 512 KiB travels alone, in chunks of that
+//     size, so that no entry blocks heartbeats for long.
+//   - Writes are forwarded, not redirected: a client needs to reach one node only, and the
+//     operations of many share one frame. The leader sends the result back, rather than
+//     have the follower find it when it applies the entry: a follower that is sent a
+//     snapshot meanwhile never applies it.
+//   - A batch is forwarded once, and what was not written is tried again at the next leader.
 //   - An operation of unknown outcome is never repeated here: a POST would count twice.
 //   - The only voter does not wait for an election timeout, it stands for election as
 //     soon as it has read its log. So a lone node starts in milliseconds.
@@ -69,6 +94,14 @@
 //     hang; to apply the log again after a restart is what an election does anyway.
 //   - Heartbeats go through raft's main loop; see transport. The price is that a disk
 //     that stalls delays them too, so the election timeout should not be under a second.
+//     That alone would find a dead leader late; see pulse.
+//   - A read is confirmed by asking for terms, not by raft's VerifyLeader; see confirmTerm.
+//   - Nothing is read by lease: LeaderLeaseTimeout is when a leader steps down, by its own
+//     clock, and no promise that nobody else leads before.
+//   - Members make room by losing their vote, not their membership as in etcd 0.4: nothing
+//     has to be wiped and joined again, and the data they have is of use.
+//   - To be removed is learnt from a committed entry or from another member, never from a
+//     configuration in the log, which may not be committed (hashicorp/raft#524).
 //   - TLS begins below the first byte that tells raft from HTTP, so one certificate check
 //     covers both. It is a matter of the connection's goroutine, never of Accept.
 //   - With certificates on both sides there are no session tickets: a resumed session would
