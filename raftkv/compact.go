@@ -30,11 +30,11 @@ const (
 
 // minTrailing returns how many entries must stay in the log after a snapshot: more
 // than can be uncommitted at once, or a follower with such entries of an old leader
-// can be sent the same snapshot for ever (hashicorp/raft#697). The proposer has one
-// entry in flight, which may be a value in chunks.
+// can be sent the same snapshot for ever (hashicorp/raft#697). A leader has a few entries
+// in flight, each of which may be a value in chunks.
 func (c *Config) minTrailing() uint64 {
 	chunks := (2*c.MaxValue + maxKey) / raftchunking.ChunkSize // value and previous value
-	return uint64(2*(chunks+1) + 64)
+	return uint64(2*inFlightLeader*(chunks+1) + 64)
 }
 
 // segmentSize returns the size of the log's files: small if the log is kept short.

@@ -200,10 +200,11 @@ func (n *Node) sendHere(b *batch, size int) {
 // retry puts requests back that are not in any log, to go to whoever leads next.
 func (n *Node) retry(requests []*request, err error) {
 	again := slices.DeleteFunc(requests, func(r *request) bool {
-		if r.here {
+		here := r.here // r is another caller's once it is answered
+		if here {
 			r.answer(fsm.Result{}, err)
 		}
-		return r.here
+		return here
 	})
 	if len(again) == 0 {
 		return
