@@ -169,3 +169,26 @@ func TestLeaderKilled(t *testing.T) {
 		t.Logf("another leader after %v", took)
 	}
 }
+
+// TestTimeOfFollowers: the time to live that a node shows is the leader's, whatever its
+// own clock says.
+func TestTimeOfFollowers(t *testing.T) {
+	clocks := 0
+	nodes := openThree(t, func(c *Config) {
+		c.Now = time.Now
+		if clocks++; clocks == 2 {
+			c.Now = func() time.Time { return time.Now().Add(-5 * time.Hour) }
+		}
+	})
+	if _, err := nodes[0].Do(t.Context(), ttlOp("/k", 3600)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the follower to know the leader's time", func() bool {
+		node, err := nodes[1].View().Get("/k")
+		if err != nil {
+			return false
+		}
+		left := time.Duration(node.Expires - nodes[1].Now())
+		return left > 3500*time.Second && left <= 3600*time.Second+maxSkew
+	})
+}

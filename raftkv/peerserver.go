@@ -12,8 +12,6 @@ import (
 	"net"
 	"sync"
 	"time"
-
-	"github.com/hashicorp/raft"
 )
 
 // maxPeerRequests is how many requests of one connection are served at the same time.
@@ -116,7 +114,7 @@ func (s *peerSession) handle(ctx context.Context, f frame) ([]byte, error) {
 	case kindTerm:
 		return binary.AppendUvarint(nil, s.node.raft.CurrentTerm()), nil
 	case kindPulse:
-		return []byte{byte(flag(s.node.raft.State() == raft.Leader))}, nil
+		return s.node.servePulse(), nil
 	case kindAbsent:
 		return s.node.serveAbsent(string(f.payload)), nil
 	case kindCall:

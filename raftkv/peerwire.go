@@ -28,7 +28,7 @@ const (
 	kindReadIndex = 2 // answered with an index that the asking node is to have applied
 	kindCall      = 3 // JSON of a call
 	kindTerm      = 4 // answered with the current term as a uvarint
-	kindPulse     = 5 // answered with a byte: 1 if the node leads
+	kindPulse     = 5 // answered with a byte, 1 if the node leads, and its clock: 8 bytes, little endian, Unix nanoseconds
 	kindAbsent    = 6 // id of a leader; answered with a byte, 1 if the node misses it, and term and index of its last entry as uvarints
 
 	kindDone  = 64 // the answer

@@ -34,7 +34,11 @@ type pulse struct {
 	gone  atomic.Bool  // nobody listens at its address
 	asks  atomic.Bool
 	asked atomic.Pointer[route]
+	ahead atomic.Int64 // nanoseconds that the leader's clock is before this node's; see Now
 }
+
+// maxSkew is how far two clocks may be apart and pass for equal: the answer takes time.
+const maxSkew = 200 * time.Millisecond
 
 // pulseLoop looks after the leader while this node follows one.
 func (n *Node) pulseLoop() {
@@ -79,10 +83,22 @@ func (n *Node) ask(to *route) {
 			return
 		}
 		p.gone.Store(errors.Is(err, syscall.ECONNREFUSED))
-		if err == nil && len(answer) == 1 && answer[0] == 1 {
-			p.heard.Store(time.Now().UnixNano())
+		if err != nil || len(answer) < 9 || answer[0] != 1 {
+			return
 		}
+		p.heard.Store(time.Now().UnixNano())
+		ahead := int64(binary.LittleEndian.Uint64(answer[1:])) - n.clock.read()
+		if time.Duration(ahead).Abs() < maxSkew {
+			ahead = 0
+		}
+		p.ahead.Store(ahead)
 	})
+}
+
+// servePulse answers ask: whether this node leads, and its time.
+func (n *Node) servePulse() []byte {
+	answer := []byte{byte(flag(n.raft.State() == raft.Leader))}
+	return binary.LittleEndian.AppendUint64(answer, uint64(n.clock.read()))
 }
 
 // misses reports whether the leader has given no sign of life for that long, to this node

@@ -67,5 +67,12 @@ func (n *Node) RaftIndex() uint64 { return n.fsm.Applied() }
 func (n *Node) RaftTerm() uint64 { return n.raft.CurrentTerm() }
 
 // Now returns the time of the store, Unix time in nanoseconds: what remaining times to
-// live are counted from. It is the wall clock unless that has been set back or far ahead.
-func (n *Node) Now() int64 { return n.clock.read() }
+// live are counted from. It is the wall clock unless that has been set back or far ahead;
+// on a node whose clock is not the leader's it is the leader's.
+func (n *Node) Now() int64 {
+	now := n.clock.read()
+	if to := n.route.Load(); to != nil && !to.self {
+		now += n.pulse.ahead.Load()
+	}
+	return now
+}
