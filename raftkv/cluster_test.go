@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/raft"
+
 	"confd/raftkv/tree"
 )
 
@@ -191,4 +193,26 @@ func TestTimeOfFollowers(t *testing.T) {
 		left := time.Duration(node.Expires - nodes[1].Now())
 		return left > 3500*time.Second && left <= 3600*time.Second+maxSkew
 	})
+}
+
+// TestVoteAfterRestart: a node that was restarted is asked for its vote over a new
+// connection, not over one to the process before.
+func TestVoteAfterRestart(t *testing.T) {
+	nodes := openThree(t)
+	asks, other := nodes[1], nodes[2]
+	ask := func(over raft.WithPreVote) error {
+		return over.RequestPreVote(raft.ServerID(other.dir.id), raft.ServerAddress(other.Status().PeerAddr), &raft.RequestPreVoteRequest{
+			RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(asks.dir.id), Addr: []byte(asks.Status().PeerAddr)},
+		}, new(raft.RequestPreVoteResponse))
+	}
+	if err := ask(asks.transport.NetworkTransport); err != nil { // leaves a connection in the pool
+		t.Fatal(err)
+	}
+	closeNode(t, other)
+	cfg := other.cfg
+	cfg.PeerAddr = other.Status().PeerAddr
+	other = open(t, cfg)
+	if err := ask(asks.transport); err != nil {
+		t.Error(err)
+	}
 }

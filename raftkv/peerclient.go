@@ -20,6 +20,10 @@ var errUnreachable = errors.New("node is not reached")
 // errAnswerLost means that a request was sent and its answer will not come.
 var errAnswerLost = errors.New("the connection broke before the answer came")
 
+// muteTime is how long nothing may come on a connection on which answers are due: a node
+// that is slow still answers something.
+const muteTime = 2 * time.Second
+
 // redialPause is how long a node that could not be reached is not dialled again.
 const redialPause = 100 * time.Millisecond
 
@@ -54,7 +58,7 @@ type peerConn struct {
 	writing turn
 	w       *bufio.Writer // owned by who has the turn
 
-	received atomic.Uint64 // frames
+	received atomic.Int64 // when a frame came last, or the connection was made: Unix nanoseconds
 
 	mu      sync.Mutex
 	number  uint64
@@ -84,7 +88,7 @@ func (p *peerClient) call(ctx context.Context, kind byte, payload []byte) ([]byt
 		return nil, fmt.Errorf("%w: the connection has broken", errUnreachable)
 	}
 	defer c.forget(number)
-	received := c.received.Load()
+	began := time.Now()
 	switch err := c.send(ctx, frame{number, kind, payload}); {
 	case errors.Is(err, errUnreachable):
 		return nil, err
@@ -105,7 +109,7 @@ func (p *peerClient) call(ctx context.Context, kind byte, payload []byte) ([]byt
 		}
 		return f.payload, nil
 	case <-ctx.Done():
-		if errors.Is(ctx.Err(), context.DeadlineExceeded) && c.received.Load() == received {
+		if last := time.Unix(0, c.received.Load()); time.Since(last) > muteTime && time.Since(began) > muteTime/4 {
 			c.Close() // nothing comes any more, so the next request tries another connection
 		}
 		return nil, fmt.Errorf("waiting for the answer of another node: %w", context.Cause(ctx))
@@ -163,6 +167,7 @@ func (p *peerClient) redial() {
 		conn.Close()
 	default:
 		c := &peerConn{Conn: conn, writing: newTurn(), w: bufio.NewWriterSize(conn, 64<<10), waiting: make(map[uint64]*answer)}
+		c.received.Store(time.Now().UnixNano())
 		p.conn = c
 		p.wg.Go(func() { c.read(p.limit) })
 	}
@@ -188,7 +193,7 @@ func (c *peerConn) read(limit int) {
 		if err != nil {
 			break
 		}
-		c.received.Add(1)
+		c.received.Store(time.Now().UnixNano())
 		if f.kind == kindGoodbye {
 			c.goodbye(f.number)
 			continue

@@ -4,6 +4,8 @@
 package raftkv
 
 import (
+	"errors"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,7 +13,7 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// A transport is raft's network transport with four changes.
+// A transport is raft's network transport with five changes.
 //
 // Heartbeats take the same way as everything else. Raft would handle them beside its
 // main loop, where one with a newer term can change the term between the moment the
@@ -20,6 +22,10 @@ import (
 // The address it goes by is the advertised one.
 //
 // It can be given a request from within; see electNow.
+//
+// What elections are made of takes a fresh connection. Those in the pool are from when this
+// node led last, and dead if the other one has been restarted or cut off since; raft asks
+// for a vote once and then waits for its election timeout.
 //
 // And followers are told at once what is committed. Raft tells them with the next entry,
 // or after one to two CommitTimeouts: 75 ms in which a follower that has the entry on its
@@ -31,8 +37,9 @@ import (
 // stay visible to raft.
 type transport struct {
 	*raft.NetworkTransport
-	addr raft.ServerAddress
-	rpcs chan raft.RPC
+	votes *raft.NetworkTransport // dials only
+	addr  raft.ServerAddress
+	rpcs  chan raft.RPC
 
 	sent, received atomic.Uint64 // AppendEntries requests
 	appends        Histogram     // those sent that were answered
@@ -56,16 +63,21 @@ var (
 )
 
 func newTransport(stream raft.StreamLayer, addr string, book raft.ServerAddressProvider, log *hcLogger) *transport {
-	t := &transport{
-		NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+	network := func(stream raft.StreamLayer, pool int) *raft.NetworkTransport {
+		return raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 			Stream:          stream,
-			MaxPool:         3,
+			MaxPool:         pool,
 			Timeout:         10 * time.Second,
 			MaxRPCsInFlight: 1, // pipelining can hang for ever (hashicorp/raft#612) and gains nothing
 			Logger:          log,
 
 			ServerAddressProvider: book,
-		}),
+		})
+	}
+	t := &transport{
+		NetworkTransport: network(stream, 3),
+
+		votes:    network(dialOnly{stream, make(chan struct{})}, 0),
 		addr:     raft.ServerAddress(addr),
 		rpcs:     make(chan raft.RPC),
 		progress: make(map[raft.ServerID]*progress),
@@ -73,6 +85,24 @@ func newTransport(stream raft.StreamLayer, addr string, book raft.ServerAddressP
 	}
 	t.wg.Go(t.forward)
 	return t
+}
+
+// dialOnly is a stream layer on which nobody calls.
+type dialOnly struct {
+	raft.StreamLayer
+	done chan struct{}
+}
+
+// Accept returns when the layer is closed.
+func (d dialOnly) Accept() (net.Conn, error) {
+	<-d.done
+	return nil, net.ErrClosed
+}
+
+// Close ends Accept. It is called once, by the transport.
+func (d dialOnly) Close() error {
+	close(d.done)
+	return nil
 }
 
 // forward passes the requests of others on to raft.
@@ -125,6 +155,21 @@ func (t *transport) LocalAddr() raft.ServerAddress { return t.addr }
 
 // SetHeartbeatHandler does nothing; see the type's comment.
 func (t *transport) SetHeartbeatHandler(func(raft.RPC)) {}
+
+// RequestVote implements raft.Transport.
+func (t *transport) RequestVote(id raft.ServerID, target raft.ServerAddress, args *raft.RequestVoteRequest, resp *raft.RequestVoteResponse) error {
+	return t.votes.RequestVote(id, target, args, resp)
+}
+
+// RequestPreVote implements raft.WithPreVote.
+func (t *transport) RequestPreVote(id raft.ServerID, target raft.ServerAddress, args *raft.RequestPreVoteRequest, resp *raft.RequestPreVoteResponse) error {
+	return t.votes.RequestPreVote(id, target, args, resp)
+}
+
+// TimeoutNow implements raft.Transport.
+func (t *transport) TimeoutNow(id raft.ServerID, target raft.ServerAddress, args *raft.TimeoutNowRequest, resp *raft.TimeoutNowResponse) error {
+	return t.votes.TimeoutNow(id, target, args, resp)
+}
 
 // AppendEntries sends the request, and keeps what its answer tells of the follower.
 func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
@@ -188,7 +233,7 @@ func (t *transport) nudgeLoop(p *progress) {
 
 // Close ends the transport and waits for its goroutines. It may be called more than once.
 func (t *transport) Close() error {
-	err := t.NetworkTransport.Close()
+	err := errors.Join(t.NetworkTransport.Close(), t.votes.Close())
 	t.CloseStreams()
 	t.once.Do(func() { close(t.done) })
 	t.wg.Wait()
