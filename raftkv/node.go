@@ -15,8 +15,6 @@ import (
 
 	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
-	"github.com/hashicorp/raft-wal/fs"
-	"github.com/hashicorp/raft-wal/segment"
 
 	"confd/raftkv/fsm"
 	"confd/raftkv/tree"
@@ -39,9 +37,10 @@ type Node struct {
 	mux       *mux
 	transport *transport
 	wal       *wal.WAL
+	logMeta   *logMeta
 	logs      *logStore
 	stable    *stableStore
-	snapshots raft.SnapshotStore
+	snapshots *snapshotStore
 	raft      *raft.Raft
 
 	queue    queue
@@ -127,6 +126,7 @@ func (n *Node) open(ctx context.Context) (err error) {
 	n.wg.Go(n.proposeLoop)
 	n.wg.Go(n.readLoop)
 	n.wg.Go(n.expireLoop)
+	n.wg.Go(n.markLoop)
 	n.compacts.Go(n.compactLoop)
 	if alone {
 		n.transport.electNow(raft.ServerID(n.dir.id))
@@ -143,13 +143,7 @@ func (n *Node) open(ctx context.Context) (err error) {
 
 func (n *Node) openStores() (err error) {
 	log := newHCLog(n.log)
-	files := n.cfg.Hooks.LogFS
-	if files == nil {
-		files = fs.New()
-	}
-	n.wal, err = wal.Open(n.dir.wal(), wal.WithLogger(log.Named("log")), wal.WithSegmentSize(n.cfg.segmentSize()),
-		wal.WithSegmentFiler(segment.NewFiler(n.dir.wal(), files)))
-	if err != nil {
+	if err := n.openLog(log.Named("log")); err != nil {
 		return fmt.Errorf("opening log store: %w", err)
 	}
 	var logs raft.LogStore = n.wal
@@ -160,11 +154,10 @@ func (n *Node) openStores() (err error) {
 	if n.stable, err = openStableStore(n.dir.vote(), n.failHere); err != nil {
 		return fmt.Errorf("opening vote file: %w", err)
 	}
-	n.snapshots, err = raft.NewFileSnapshotStoreWithLogger(n.dir.snapshots(), keepSnapshots, log.Named("snapshot"))
-	if err != nil {
+	if n.snapshots, err = openSnapshots(n.dir.snapshots(), log.Named("snapshot")); err != nil {
 		return fmt.Errorf("opening snapshots: %w", err)
 	}
-	return nil
+	return n.checkStores()
 }
 
 // startRaft starts raft, after it has made this node the only voter if there is no
