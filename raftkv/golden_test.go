@@ -24,14 +24,15 @@ var update = flags.Bool("update", false, "write the golden files of the present 
 
 // The golden files hold what older programs have written, and are never written anew:
 //
-//	testdata/format1.tar.gz  a data directory of format 1
+//	testdata/format1.tar.gz  a data directory of format 1, with the list of the log's files in bbolt
+//	testdata/format2.tar.gz  one of format 2
 //
 // When a format changes (formatVersion, backupFormat, or the version of an entry or a
 // snapshot of package fsm), give the new files a name of their own in the table below,
 // run "go test ./raftkv -run TestGolden -update" once, which writes only what is not
 // there yet, and commit them. The files of before stay, and so does the code that reads
 // them.
-var goldenDirs = []string{"format1"}
+var goldenDirs = []string{"format1", "format2"}
 
 // goldenNow is the wall clock of the one who wrote the golden files.
 var goldenNow = time.Date(2026, 9, 1, 12, 0, 0, 0, time.UTC)

@@ -107,6 +107,14 @@ func (m *logMeta) durable() uint64 {
 	return m.rec.Durable
 }
 
+// marked reports whether the mark lies in the last file.
+func (m *logMeta) marked() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := len(m.rec.Segments)
+	return n > 0 && m.rec.Durable >= m.rec.Segments[n-1].BaseIndex
+}
+
 func (m *logMeta) saveLocked(rec logMetaRecord) error {
 	text, err := json.Marshal(rec)
 	if err != nil {

@@ -146,7 +146,7 @@ func (n *Node) openStores() (err error) {
 	if err := n.openLog(log.Named("log")); err != nil {
 		return fmt.Errorf("opening log store: %w", err)
 	}
-	var logs raft.LogStore = n.wal
+	var logs raft.LogStore = markedLog{n.wal, n.logMeta}
 	if n.cfg.Hooks.LogStore != nil {
 		logs = n.cfg.Hooks.LogStore(logs)
 	}

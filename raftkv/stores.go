@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
 	"github.com/hashicorp/raft-wal/fs"
 	"github.com/hashicorp/raft-wal/segment"
@@ -104,4 +105,19 @@ func (n *Node) markDurable() error {
 		return err
 	}
 	return n.logMeta.raise(last)
+}
+
+// A markedLog is the log with its mark. The first write to a file moves the mark at once:
+// a file that is missing must not be taken for one that was never written to.
+type markedLog struct {
+	*wal.WAL
+	meta *logMeta
+}
+
+// StoreLogs stores entries; they are on the disk when it returns without an error.
+func (l markedLog) StoreLogs(es []*raft.Log) error {
+	if err := l.WAL.StoreLogs(es); err != nil || len(es) == 0 || l.meta.marked() {
+		return err
+	}
+	return l.meta.raise(es[len(es)-1].Index)
 }
