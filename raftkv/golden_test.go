@@ -7,6 +7,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"errors"
 	flags "flag"
 	"fmt"
 	"io"
@@ -27,12 +28,17 @@ var update = flags.Bool("update", false, "write the golden files of the present 
 //	testdata/format1.tar.gz  a data directory of format 1, with the list of the log's files in bbolt
 //	testdata/format2.tar.gz  one of format 2
 //
+//	testdata/backup1.gz      a backup of format 1
+//
 // When a format changes (formatVersion, backupFormat, or the version of an entry or a
 // snapshot of package fsm), give the new files a name of their own in the table below,
 // run "go test ./raftkv -run TestGolden -update" once, which writes only what is not
 // there yet, and commit them. The files of before stay, and so does the code that reads
 // them.
-var goldenDirs = []string{"format1", "format2"}
+var (
+	goldenDirs    = []string{"format1", "format2"}
+	goldenBackups = []string{"backup1"}
+)
 
 // goldenNow is the wall clock of the one who wrote the golden files.
 var goldenNow = time.Date(2026, 9, 1, 12, 0, 0, 0, time.UTC)
@@ -73,8 +79,7 @@ func fillGolden(t *testing.T, n *Node) {
 // goldenIndex is the index of the tree that fillGolden leaves.
 const goldenIndex = 11
 
-// checkGolden checks that the state of fillGolden is there, with indexes that are ahead
-// by jump.
+// checkGolden checks that the state of fillGolden is there, and that it can be changed.
 func checkGolden(t *testing.T, n *Node) {
 	t.Helper()
 	v := n.View()
@@ -134,6 +139,41 @@ func TestGoldenDirectories(t *testing.T) {
 			closeNode(t, n)
 			n = open(t, cfg)
 			want(t, n.View(), "/new", "1")
+		})
+	}
+}
+
+// TestGoldenBackups restores backups that older programs have written.
+func TestGoldenBackups(t *testing.T) {
+	for i, name := range goldenBackups {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join("testdata", name+".gz")
+			if _, err := os.Stat(file); err != nil && *update && i == len(goldenBackups)-1 {
+				n := open(t, goldenConfig(t))
+				fillGolden(t, n)
+				var b bytes.Buffer
+				z := gzip.NewWriter(&b)
+				if _, err := z.Write(backup(t, n)); err != nil {
+					t.Fatal(err)
+				}
+				if err := errors.Join(z.Close(), os.WriteFile(file, b.Bytes(), 0o644)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			b, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			z, err := gzip.NewReader(bytes.NewReader(b))
+			if err != nil {
+				t.Fatal(err)
+			}
+			cfg := goldenConfig(t)
+			cfg.DataDir = filepath.Join(cfg.DataDir, "store")
+			if _, err := Restore(restoreConfig(cfg.DataDir), z); err != nil {
+				t.Fatal(err)
+			}
+			checkGolden(t, open(t, cfg))
 		})
 	}
 }
