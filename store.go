@@ -138,7 +138,7 @@ func (p *program) openStore(ctx context.Context, fail func(error)) (_ *store, er
 	if st.node, err = p.openNode(ctx, st.url); err != nil {
 		return nil, err
 	}
-	st.handler = v2http.New(st.node, v2http.Options{MaxValue: p.MaxValue, CORS: p.CORS, Pprof: p.EnablePprof, Log: p.log})
+	st.handler = v2http.New(st.node, v2http.Options{MaxValue: p.MaxValue, CORS: p.CORS, Pprof: p.EnablePprof, Program: "confd " + version, Log: p.log})
 	for _, l := range st.listeners {
 		st.serve(l, v2http.Server(st.handler, p.log))
 	}

@@ -169,6 +169,7 @@ type backupReader struct {
 	piece  uint32 // what is left of the current piece
 	length uint64
 	done   bool
+	cause  error // of reading, other than the end
 }
 
 // openBackup reads the header.
@@ -176,6 +177,9 @@ func openBackup(r io.Reader) (*backupReader, BackupInfo, error) {
 	var info BackupInfo
 	b := &backupReader{r: bufio.NewReaderSize(r, 256<<10)}
 	head := b.bytes(len(backupMagic) + 2 + 4)
+	if head == nil && b.cause != nil {
+		return nil, info, b.failed(b.cause)
+	}
 	if head == nil || string(head[:len(backupMagic)]) != backupMagic {
 		return nil, info, fmt.Errorf("%w: it does not begin as one", ErrNoBackup)
 	}
@@ -190,6 +194,9 @@ func openBackup(r io.Reader) (*backupReader, BackupInfo, error) {
 	}
 	want := b.sum.sum
 	sum := b.bytes(4)
+	if b.cause != nil {
+		return nil, info, b.failed(b.cause)
+	}
 	if header == nil || sum == nil || binary.LittleEndian.Uint32(sum) != want {
 		return nil, info, fmt.Errorf("%w: its header is damaged or cut off", ErrNoBackup)
 	}
@@ -203,10 +210,22 @@ func openBackup(r io.Reader) (*backupReader, BackupInfo, error) {
 func (b *backupReader) bytes(n int) []byte {
 	p := make([]byte, n)
 	if _, err := io.ReadFull(b.r, p); err != nil {
+		b.failed(err)
 		return nil
 	}
 	b.sum.Write(p)
 	return p
+}
+
+// failed keeps the error of reading, and returns what to say of it.
+func (b *backupReader) failed(err error) error {
+	if err != io.EOF && err != io.ErrUnexpectedEOF {
+		b.cause = err
+	}
+	if b.cause != nil {
+		return fmt.Errorf("reading a backup: %w", b.cause)
+	}
+	return fmt.Errorf("%w: it is cut off", ErrNoBackup)
 }
 
 // Read reads the state.
@@ -217,7 +236,7 @@ func (b *backupReader) Read(p []byte) (int, error) {
 		}
 		length := b.bytes(4)
 		if length == nil {
-			return 0, errCutOff
+			return 0, b.failed(io.EOF)
 		}
 		b.piece = binary.LittleEndian.Uint32(length)
 		if b.piece > maxBackupPiece {
@@ -234,13 +253,11 @@ func (b *backupReader) Read(p []byte) (int, error) {
 	b.sum.Write(p[:n])
 	b.piece -= uint32(n)
 	b.length += uint64(n)
-	if err == io.EOF {
-		err = errCutOff
+	if err != nil {
+		err = b.failed(err)
 	}
 	return n, err
 }
-
-var errCutOff = fmt.Errorf("%w: it is cut off", ErrNoBackup)
 
 // end reads what comes after the state.
 func (b *backupReader) end() error {
@@ -249,13 +266,26 @@ func (b *backupReader) end() error {
 	sum, end := b.bytes(4), b.bytes(len(backupEnd))
 	switch {
 	case end == nil:
-		return errCutOff
+		return b.failed(io.EOF)
 	case binary.LittleEndian.Uint64(length) != b.length || binary.LittleEndian.Uint32(sum) != want || string(end) != backupEnd:
 		return fmt.Errorf("%w: it is damaged", ErrNoBackup)
 	case b.bytes(1) != nil:
 		return fmt.Errorf("%w: something follows behind its end", ErrNoBackup)
+	case b.cause != nil:
+		return b.failed(b.cause)
 	}
 	return nil
+}
+
+// CopyBackup copies a backup, and makes sure that it is whole. It holds no more than a piece
+// of it; what the state is, VerifyBackup tells.
+func CopyBackup(w io.Writer, r io.Reader) (BackupInfo, error) {
+	b, info, err := openBackup(io.TeeReader(r, w))
+	if err != nil {
+		return info, err
+	}
+	_, err = io.Copy(io.Discard, b)
+	return info, err
 }
 
 // Contents is what VerifyBackup has found in a backup.
@@ -323,11 +353,13 @@ func loadBackup(r io.Reader) (*loadedState, BackupInfo, error) {
 	}
 	switch {
 	case err == nil:
+	case b.cause != nil:
+		return nil, info, b.failed(b.cause)
 	case errors.Is(err, ErrNoBackup), errors.Is(err, fsm.ErrVersion):
 		return nil, info, err
 	default:
 		// The state has checksums of its own, which may be the first to tell.
-		if _, rest := io.Copy(io.Discard, b); errors.Is(rest, ErrNoBackup) {
+		if _, rest := io.Copy(io.Discard, b); b.cause != nil || errors.Is(rest, ErrNoBackup) {
 			return nil, info, rest
 		}
 		return nil, info, fmt.Errorf("%w: %w", ErrNoBackup, err)

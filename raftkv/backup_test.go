@@ -15,7 +15,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -210,6 +212,36 @@ func TestBackupErrors(t *testing.T) {
 	}
 	if _, err := n.Backup(t.Context(), io.Discard, BackupOptions{Stale: true}); err != nil {
 		t.Errorf("without a leader, stale: %v", err)
+	}
+}
+
+// TestCopyBackup makes sure that a full disk is not taken for a backup that is cut off.
+func TestCopyBackup(t *testing.T) {
+	n := open(t, testConfig(t))
+	set(t, n, "/a", strings.Repeat("v", 1<<20))
+	b := backup(t, n)
+	var copied bytes.Buffer
+	if info, err := CopyBackup(&copied, bytes.NewReader(b)); err != nil || info.Keys != 1 || !bytes.Equal(copied.Bytes(), b) {
+		t.Errorf("%+v, %v", info, err)
+	}
+	for _, size := range []int{0, 10, 100, len(b) / 2, len(b) - 1} {
+		room := size
+		full := writerFunc(func(p []byte) (int, error) {
+			if room -= len(p); room < 0 {
+				return 0, syscall.ENOSPC
+			}
+			return len(p), nil
+		})
+		if _, err := CopyBackup(full, iotest.OneByteReader(bytes.NewReader(b))); !errors.Is(err, syscall.ENOSPC) || errors.Is(err, ErrNoBackup) {
+			t.Errorf("room for %d bytes: %v", size, err)
+		}
+		if _, err := CopyBackup(io.Discard, bytes.NewReader(b[:size])); !errors.Is(err, ErrNoBackup) {
+			t.Errorf("cut at %d: %v", size, err)
+		}
+		broken := io.MultiReader(bytes.NewReader(b[:size]), iotest.ErrReader(syscall.EIO))
+		if _, err := VerifyBackup(broken); !errors.Is(err, syscall.EIO) || errors.Is(err, ErrNoBackup) {
+			t.Errorf("unreadable at %d: %v", size, err)
+		}
 	}
 }
 

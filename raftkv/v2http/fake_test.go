@@ -33,6 +33,8 @@ type fakeNode struct {
 	hang  bool       // Do and Linearizable wait for their context to end
 	lag   *tree.View // what View returns, if not nil
 
+	backup func(context.Context) error // called in the middle of Backup, if not nil
+
 	members []raftkv.Member // nil: this node alone
 	config  raftkv.ClusterConfig
 	changes []string // what was asked of the registry
@@ -95,6 +97,14 @@ func (n *fakeNode) View() *tree.View {
 		return n.lag
 	}
 	return n.tree.View()
+}
+
+func (n *fakeNode) Backup(ctx context.Context, w io.Writer, opts raftkv.BackupOptions) (raftkv.BackupInfo, error) {
+	info := raftkv.BackupInfo{Program: opts.Program, Index: n.tree.View().Index()}
+	if _, err := io.WriteString(w, strings.Repeat("backup", 10_000)); err != nil || n.backup == nil {
+		return info, err
+	}
+	return info, n.backup(ctx)
 }
 
 func (n *fakeNode) Meta() *map[string][]byte { return n.meta.Load() }

@@ -5,6 +5,7 @@ package v2http
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"sync"
 	"time"
@@ -65,6 +66,9 @@ type Node interface {
 	// to live are counted from.
 	Now() int64
 
+	// Backup writes the whole state to w.
+	Backup(ctx context.Context, w io.Writer, opts raftkv.BackupOptions) (raftkv.BackupInfo, error)
+
 	// WriteMetrics adds to page what the node counts and measures.
 	WriteMetrics(page *raftkv.MetricsPage)
 }
@@ -77,6 +81,7 @@ type Options struct {
 	Now      func() time.Time // clock for the uptime in /v2/stats/self; nil is time.Now
 	Log      *slog.Logger     // failures of the node; nil discards them
 	Pprof    bool             // serve the profiles of the Go runtime under /debug/pprof
+	Program  string           // what the program calls itself, for those who read a backup
 
 	// CORS holds the origins whose pages may use the API from a browser, or "*" for all
 	// of them; none by default, as in etcd 0.4 and 2.x. (3.4's default is "*".)
@@ -97,6 +102,8 @@ type Handler struct {
 	auth     *auth.Auth
 	cors     *cors // nil if no origin is allowed
 	pprof    bool
+	program  string
+	backups  chan struct{} // holds one for each backup under way
 
 	exchanges sync.Pool // of *exchange
 	meters    meters
@@ -116,6 +123,8 @@ func New(node Node, opts Options) *Handler {
 		auth:     auth.New(auth.Config{Store: node, Changed: raftkv.ErrMetaChanged, Log: opts.Log}),
 		cors:     newCORS(opts.CORS),
 		pprof:    opts.Pprof,
+		program:  opts.Program,
+		backups:  make(chan struct{}, maxBackups),
 		ended:    make(chan struct{}),
 	}
 	if h.maxValue == 0 {

@@ -17,8 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestBackup copies a store through a file into another one.
-func TestBackup(t *testing.T) {
+// TestExport copies a store through a file into another one.
+func TestExport(t *testing.T) {
 	expires := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
 	f := newFakeStore(t, http.StatusOK, fmt.Sprintf(`{"action":"get","node":{"dir":true,"nodes":[
 		{"key":"/empty","dir":true},
@@ -26,7 +26,7 @@ func TestBackup(t *testing.T) {
 		{"key":"/old","value":"x","expiration":"2001-01-01T00:00:00Z"},
 		{"key":"/t","value":"2","expiration":%q,"ttl":3600}]}}`, expires))
 	file := filepath.Join(t.TempDir(), "keys.json")
-	code, _, stderr := ctl(t, "", nil, "-C", f.url, "backup", "--file", file)
+	code, _, stderr := ctl(t, "", nil, "-C", f.url, "export", "--file", file)
 	if info, err := os.Stat(file); code != exitOK || err != nil || info.Mode() != 0o600 || !strings.Contains(stderr, "copied 3 keys of / at index 9") {
 		t.Fatalf("exit code %d, %v\n%s", code, err, stderr)
 	}
@@ -75,14 +75,14 @@ func TestImportMistakes(t *testing.T) {
 	}
 }
 
-// TestBackupFile pins what happens to the different kinds of files.
-func TestBackupFile(t *testing.T) {
+// TestExportFile pins what happens to the different kinds of files.
+func TestExportFile(t *testing.T) {
 	f := newFakeStore(t, http.StatusOK, aNode)
 	dir := t.TempDir()
 	in := func(name string) string { return filepath.Join(dir, name) }
-	backup := func(name string, code int) {
+	export := func(name string, code int) {
 		t.Helper()
-		if got, _, stderr := ctl(t, "", nil, "-C", f.url, "backup", "--file", in(name)); got != code {
+		if got, _, stderr := ctl(t, "", nil, "-C", f.url, "export", "--file", in(name)); got != code {
 			t.Errorf("%s: exit code %d, want %d: %s", name, got, code, stderr)
 		}
 	}
@@ -101,16 +101,16 @@ func TestBackupFile(t *testing.T) {
 		}
 	}
 	for name, file := range map[string]string{"sub/back": "sub/old", "dangling": "sub/new", "absolute": "sub/third"} {
-		backup(name, exitOK)
+		export(name, exitOK)
 		info, err := os.Lstat(in(file))
 		if err != nil || info.Mode() != 0o600 || !strings.Contains(readFile(in(file)), `"/a"`) {
 			t.Errorf("%s: %v, %v", name, info, err)
 		}
 	}
-	backup("null", exitOK)
-	backup("loop", ctlFailure)
-	backup("sub", ctlFailure)
-	backup("no/such", ctlFailure)
+	export("null", exitOK)
+	export("loop", ctlFailure)
+	export("sub", ctlFailure)
+	export("no/such", ctlFailure)
 	for _, name := range []string{"sub/back", "link", "dangling", "absolute", "null", "loop"} {
 		if info, err := os.Lstat(in(name)); err != nil || info.Mode().Type() != os.ModeSymlink {
 			t.Errorf("%s is no link any more: %v, %v", name, info, err)
@@ -122,7 +122,7 @@ func TestBackupFile(t *testing.T) {
 	}
 	read := make(chan string, 1)
 	go func() { read <- readFile(in("pipe")) }()
-	backup("pipe", exitOK)
+	export("pipe", exitOK)
 	if info, err := os.Lstat(in("pipe")); err != nil || info.Mode().Type() != os.ModeNamedPipe {
 		t.Fatalf("the pipe has been replaced: %v, %v", info, err)
 	}
@@ -134,9 +134,9 @@ func TestBackupFile(t *testing.T) {
 	}
 }
 
-// TestBackupToOutput appends to the file that standard output is, rather than replacing
+// TestExportToOutput appends to the file that standard output is, rather than replacing
 // it.
-func TestBackupToOutput(t *testing.T) {
+func TestExportToOutput(t *testing.T) {
 	f := newFakeStore(t, http.StatusOK, aNode)
 	out, err := os.CreateTemp(t.TempDir(), "out")
 	if err != nil {
@@ -144,23 +144,23 @@ func TestBackupToOutput(t *testing.T) {
 	}
 	defer out.Close()
 	fmt.Fprintln(out, "before")
-	code := run(t.Context(), []string{"-C", f.url, "backup", "--file", fmt.Sprintf("/proc/self/fd/%d", out.Fd())},
+	code := run(t.Context(), []string{"-C", f.url, "export", "--file", fmt.Sprintf("/proc/self/fd/%d", out.Fd())},
 		system{machine: testMachine(), environ: os.Environ, stdout: out, stderr: io.Discard})
 	if text := readFile(out.Name()); code != exitOK || !strings.HasPrefix(text, "before\n{") {
 		t.Errorf("exit code %d, the file has %q", code, text)
 	}
 }
 
-// TestBackupReplaced counts the values whose bytes the API cannot say.
-func TestBackupReplaced(t *testing.T) {
+// TestExportReplaced counts the values whose bytes the API cannot say.
+func TestExportReplaced(t *testing.T) {
 	f := newFakeStore(t, http.StatusOK, `{"action":"get","node":{"dir":true,"nodes":[
 		{"key":"/a","value":"x\ufffd\ufffd"},{"key":"/b","value":"é"},{"key":"/d","dir":true,"nodes":[{"key":"/d/c","value":"`+"\xff"+`"}]}]}}`)
-	code, _, stderr := ctl(t, "", nil, "-C", f.url, "backup")
+	code, _, stderr := ctl(t, "", nil, "-C", f.url, "export")
 	if code != exitOK || !strings.Contains(stderr, "\nconfd: warning: 2 values of / have U+FFFD") {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
 	f = newFakeStore(t, http.StatusOK, aNode)
-	if _, _, stderr := ctl(t, "", nil, "-C", f.url, "backup"); strings.Contains(stderr, "warning") {
+	if _, _, stderr := ctl(t, "", nil, "-C", f.url, "export"); strings.Contains(stderr, "warning") {
 		t.Errorf("nothing to warn of: %s", stderr)
 	}
 }
