@@ -139,7 +139,7 @@ func (c *call) verifyBackup(file string) error {
 // badBackup is the error for a file that cannot be used.
 func badBackup(file string, err error) error {
 	if errors.Is(err, raftkv.ErrNoBackup) {
-		return hint(failure("%s: %w", file, err), "a copy of keys made by confd export is read by confd import")
+		return hint(failure("%s: %w", file, err), "copy it again, or take another one; what confd export has made is read by confd import")
 	}
 	return failure("reading %s: %w", file, err)
 }

@@ -78,7 +78,7 @@ func (p *program) openNode(ctx context.Context, clientURL string) (*raftkv.Node,
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return nil, hint(err, "the address is not one of this machine; choose another with -peer-bind-addr")
 	case err != nil:
-		return nil, fmt.Errorf("opening the store: %w", err)
+		return nil, storeHint(fmt.Errorf("opening the store: %w", err))
 	}
 	return node, nil
 }
@@ -183,7 +183,7 @@ func (st *store) serve(l net.Listener, srv *http.Server) {
 func (st *store) guard() {
 	select {
 	case <-st.node.Failed():
-		st.fail(fmt.Errorf("the store has failed: %w", st.node.Err()))
+		st.fail(storeHint(fmt.Errorf("the store has failed: %w", st.node.Err())))
 	case <-st.closing:
 	}
 }
