@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/raft"
+
 	"confd/raftkv/tree"
 )
 
@@ -236,5 +238,46 @@ func unpack(t testing.TB, file, dir string) {
 		if err := os.WriteFile(path, data, 0o600); err != nil {
 			t.Fatal(fmt.Errorf("unpacking %s: %w", h.Name, err))
 		}
+	}
+}
+
+// TestNewerSnapshot gives a node a snapshot of a version that is not known yet. It must
+// not go back to the one before.
+func TestNewerSnapshot(t *testing.T) {
+	for name, magic := range map[string]string{"state": "confdkv\n", "tree": "ctree\x00"} {
+		t.Run(name, func(t *testing.T) {
+			cfg := testConfig(t)
+			n := open(t, cfg)
+			set(t, n, "/a", "1")
+			if err := n.snapshot(); err != nil {
+				t.Fatal(err)
+			}
+			meta, err := n.lastSnapshot()
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, r, err := n.snapshots.Open(meta.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := io.ReadAll(r)
+			if err = errors.Join(err, r.Close()); err != nil {
+				t.Fatal(err)
+			}
+			closeNode(t, n)
+			b[bytes.Index(b, []byte(magic))+len(magic)] = 99
+			_, trans := raft.NewInmemTransport("")
+			sink, err := n.snapshots.Create(1, meta.Index+1, meta.Term, meta.Configuration, meta.ConfigurationIndex, trans)
+			if err == nil {
+				_, err = sink.Write(b)
+			}
+			if err = errors.Join(err, sink.Close()); err != nil {
+				t.Fatal(err)
+			}
+			_, err = Open(t.Context(), cfg)
+			if err == nil || !strings.Contains(err.Error(), "99; this program knows 1 and older: it may have been written by a newer one") || errors.Is(err, ErrDamaged) {
+				t.Errorf("opened: %v", err)
+			}
+		})
 	}
 }

@@ -18,6 +18,8 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
+
+	"confd/raftkv/fsm"
 )
 
 // A snapshotStore is raft's store of snapshots in files, and checks what raft's own does
@@ -160,6 +162,9 @@ func (s *snapshotStore) check(first, last uint64, log *slog.Logger) (uint64, err
 	newest := uint64(0) // index of the newest that is damaged
 	for _, id := range snapshotIDs(s.dir) {
 		err := s.verify(id, good.name == "")
+		if errors.Is(err, fsm.ErrVersion) {
+			return 0, fmt.Errorf("snapshot %q: %w", filepath.Join(s.dir, id.name), err)
+		}
 		if err != nil {
 			bad = append(bad, damaged(filepath.Join(s.dir, id.name), err))
 			aside = append(aside, id)
@@ -214,7 +219,7 @@ func (s *snapshotStore) verify(id snapshotID, state bool) error {
 	if err != nil {
 		return fmt.Errorf("state.bin: %w", err)
 	}
-	return r.Close()
+	return errors.Join(fsm.CheckVersion(r), r.Close())
 }
 
 // putAside takes a snapshot out of raft's sight.

@@ -104,7 +104,21 @@ func (n *Node) markDurable() error {
 	if err != nil {
 		return err
 	}
-	return n.logMeta.raise(last)
+	return n.logs.write("marking the end of the log", func() error { return n.logMeta.raise(last) })
+}
+
+// markAtEnd moves the mark when nothing is written any more. It does not wait for a disk
+// that hangs.
+func (n *Node) markAtEnd() (err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		err = n.markDurable()
+	}()
+	if !n.within(done) {
+		return fmt.Errorf("closing node: %w", n.Err())
+	}
+	return err
 }
 
 // A markedLog is the log with its mark. The first write to a file moves the mark at once:
