@@ -212,7 +212,7 @@ func offsets(name string, b []byte, r *rand.Rand) []int {
 // exception: if all is harmed that a node has written in the second before it was killed,
 // from some write on, the log looks as after a write that was cut short.
 func TestCorruption(t *testing.T) {
-	share := 32 // each 32nd harm, from a random one on
+	share := 64 // each 64th harm, from a random one on
 	if os.Getenv("CONFD_TEST_EFFORT") != "" {
 		share = 1
 	}

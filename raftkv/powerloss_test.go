@@ -102,6 +102,7 @@ func (l *ledger) check(t *testing.T, v *tree.View) {
 
 func diskConfig(t *testing.T, disk *raftkvtest.Disk) raftkv.Config {
 	cfg := raftkvtest.Config(t)
+	cfg.DataDir = raftkv.MemoryDir(t) // its syncs are not what is tested
 	cfg.ElectionTimeout, cfg.Timeout = 10*time.Minute, time.Minute
 	cfg.SnapshotBytes, cfg.SnapshotCount = 4<<20, 150 // files of the log are 1 MiB
 	cfg.Hooks.LogFS = disk
@@ -119,7 +120,7 @@ func TestPowerLoss(t *testing.T) {
 			cfg := diskConfig(t, disk)
 			cfg.Log = slog.New(slog.DiscardHandler)
 			l := &ledger{acked: make([]int, 6)}
-			for crash := range 25 {
+			for crash := range 40 {
 				operations := r.IntN(1 + r.IntN(300))
 				powerLoss(t, cfg, disk, l, r, operations)
 				disk.Fault(nil)
@@ -215,9 +216,9 @@ func TestDiskFaults(t *testing.T) {
 func TestFullDisk(t *testing.T) {
 	disk := raftkvtest.NewDisk()
 	cfg := diskConfig(t, disk)
-	cfg.SnapshotBytes, cfg.SnapshotCount = 64<<20, 1<<40 // nothing is freed
+	cfg.SnapshotBytes, cfg.SnapshotCount = 16<<20, 1<<40 // files of the log are 4 MiB, and nothing is freed
 	n := raftkvtest.Open(t, func(c *raftkv.Config) { *c = cfg })
-	disk.Space(40 << 20)
+	disk.Space(2 << 20)
 	l := &ledger{acked: make([]int, 3)}
 	l.write(n)
 	<-n.Failed()
