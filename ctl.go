@@ -48,6 +48,7 @@ type command struct {
 	dashValue bool // the value may begin with "-"
 	program   bool // the arguments behind the first are a program's, with its flags
 	endless   bool // --total-timeout does not hold
+	offline   bool // no server is asked
 
 	refused  int // exit code of a server's refusal
 	examples []example
@@ -67,6 +68,7 @@ func groups() []group {
 		{"Keys", slices.Concat(writeCommands(), readCommands(), removeCommands())},
 		{"Changes", watchCommands()},
 		{"Copies", copyCommands()},
+		{"The whole store", backupCommands()},
 		{"Cluster", memberCommands()},
 		{"Users and roles", slices.Concat(userCommands(), roleCommands(), authCommands())},
 	}
@@ -160,10 +162,12 @@ func (c *call) carryOut(ctx context.Context, line ctlLine) error {
 		c.stdin = strings.NewReader("")
 	}
 	c.in = bufio.NewReader(c.stdin)
-	if err := c.connect(ctx); err != nil {
-		return err
+	if !cmd.offline {
+		if err := c.connect(ctx); err != nil {
+			return err
+		}
+		defer func() { c.conn.Close() }()
 	}
-	defer func() { c.conn.Close() }()
 	return c.within(ctx)
 }
 

@@ -4,226 +4,160 @@
 package main
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
+	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
-	"unicode/utf8"
 
-	"golang.org/x/sys/unix"
-
+	"confd/raftkv"
 	"confd/raftkv/client"
 )
 
-// copyPatience is how long a server may take to begin with the listing of everything.
-const copyPatience = time.Minute
+// progressEvery is how often a long backup says how far it is.
+const progressEvery = 5 * time.Second
 
-// maxLinks is how many symbolic links are followed one after the other, as in Linux.
-const maxLinks = 40
-
-func copyCommands() []command {
+func backupCommands() []command {
 	return []command{
 		{
-			name: "backup", args: "[KEY ...]", max: -1, endless: true, refused: ctlRefused,
-			help:  "copy keys from the store to a file",
-			flags: []ctlFlag{{name: "file", also: []string{"f"}, arg: "FILE", help: "where to; it is replaced when all is there, and only its owner may read it; what is no file, as a pipe, is written to (default standard output)"}},
-			detail: "Copies everything, or what is at and below the given keys. The copy of one key is one point in time, and is one line: " +
-				"the API's JSON for a recursive read, as curl would get it. " +
-				"The API lists no hidden keys, those with a name that begins with \"_\": give them as KEY to copy them. " +
-				"It says U+FFFD for bytes that are not UTF-8, which are lost; a warning counts the values that have it. Indexes, users, roles and members are not copied. " +
-				"The whole copy passes through memory, up to 512 MiB.",
+			name: "backup", endless: true, refused: ctlRefused,
+			help: "copy the whole state of confd's own store to a file, or look at such a file",
+			flags: []ctlFlag{
+				{name: "file", also: []string{"f"}, arg: "FILE", help: "where to; it is replaced when all is there, and only its owner may read it; what is no file, as a pipe, is written to (default standard output)"},
+				{name: "stale", help: "take what the server has, without asking the others whether it is the newest; works without a leader"},
+				{name: "verify", arg: "FILE", help: "ask no server, but read this backup to its end, as restore does, and print what is in it"},
+			},
+			detail: "The backup is one point in time, made while the store goes on: keys with their indexes and times to live, the last events, users, roles and the cluster's configuration. " +
+				"It holds everything that was acknowledged before. restore makes a new store of it. " +
+				"With authentication on it takes a user with the role root, as it has the hashes of all passwords; while there are users and authentication is off, it is refused.",
 			examples: []example{
-				{"Everything", "confd backup --file keys.json"},
-				{"Only the application, for reading", "confd backup /app"},
+				{"Everything", "confd backup --file store.backup"},
+				{"Is it whole?", "confd backup --verify store.backup"},
 			},
 			run: runBackup,
 		},
-		{
-			name: "import", args: "[FILE]", max: 1, endless: true, refused: ctlRefused,
-			help:  "write the keys of a copy into the store",
-			flags: []ctlFlag{{name: "keep", help: "leave keys alone that exist"}},
-			detail: "FILE is what backup wrote, or the answer of the API to GET /v2/keys/?recursive=true of any etcd with the v2 API, " +
-				"or etcdctl's with -o json; without FILE it is standard input. It is read to its end before the first key is written. " +
-				"Keys that exist get the value of the copy; others stay. A key lives to the time in the copy, for a hundred years at most, and is left out if that has passed. " +
-				"If a write fails the command stops; it can be run again. Indexes are new. " +
-				"Plain YAML or JSON files need no import: -backend file renders from them.",
-			examples: []example{{"Put everything back", "confd import keys.json"}},
-			run:      runImport,
-		},
+		restoreCommand(),
+		recoverCommand(),
 	}
 }
 
 func runBackup(ctx context.Context, c *call) error {
+	if file := c.text("verify"); file != "" {
+		return c.verifyBackup(file)
+	}
+	if f, ok := c.stdout.(*os.File); ok && c.text("file") == "" && isTerminal(f) {
+		return hint(failure("a backup is not for a terminal"), "name a file with --file, or send it on with \">\" or \"|\"")
+	}
 	if err := c.patient(copyPatience); err != nil {
 		return err
 	}
-	keys := c.args
-	if len(keys) == 0 {
-		keys = []string{"/"}
-	}
-	path := c.text("file")
-	if path == "" {
-		return c.copyKeys(ctx, c.out, keys)
-	}
-	info, err := os.Stat(path)
-	switch {
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return failure("looking at the file: %w", err)
-	case err == nil && c.isOutput(info): // /dev/stdout, whatever that is
-		return c.copyKeys(ctx, c.out, keys)
-	case err == nil && !info.Mode().IsRegular():
-		return c.copyInto(ctx, path, keys)
-	}
-	return c.copyToFile(ctx, path, keys)
-}
-
-// isOutput tells whether a file is standard output.
-func (c *call) isOutput(info fs.FileInfo) bool {
-	f, ok := c.stdout.(*os.File)
-	if !ok {
-		return false
-	}
-	out, err := f.Stat()
-	return err == nil && os.SameFile(info, out)
-}
-
-// copyInto writes to what is no regular file, such as a pipe or a device.
-func (c *call) copyInto(ctx context.Context, path string, keys []string) error {
-	type opened struct {
-		f   *os.File
-		err error
-	}
-	openings := make(chan opened, 1)
-	go func() { // opening a pipe waits for a reader and cannot be ended; after an interrupt it dies with the process
-		f, err := os.OpenFile(path, os.O_WRONLY, 0)
-		openings <- opened{f, err}
-	}()
-	var o opened
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case o = <-openings:
-	}
-	if o.err != nil {
-		return failure("opening the file: %w", o.err)
-	}
-	defer o.f.Close()
-	defer context.AfterFunc(ctx, func() { _ = o.f.SetWriteDeadline(time.Unix(1, 0)) })() // a device has none
-	if err := c.copyKeys(ctx, o.f, keys); err != nil {
-		return cmp.Or(ctx.Err(), err)
-	}
-	err := o.f.Sync()
-	if errors.Is(err, unix.EINVAL) { // a pipe has nothing to sync
-		err = nil
-	}
-	if err := errors.Join(err, o.f.Close()); err != nil {
-		return failure("writing the file: %w", err)
-	}
-	return nil
-}
-
-// copyToFile makes a file, or replaces it when the copy is whole.
-func (c *call) copyToFile(ctx context.Context, path string, keys []string) error {
-	path, err := followLinks(path)
+	var info raftkv.BackupInfo
+	progress := &progressWriter{say: func(format string, args ...any) { fmt.Fprintf(c.stderr, format, args...) }, last: time.Now()}
+	err := c.output(ctx, c.text("file"), func(to io.Writer) (err error) {
+		progress.w = to
+		info, err = c.copyBackup(ctx, progress)
+		return err
+	})
 	if err != nil {
-		return failure("looking at the file: %w", err)
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return failure("making the file: %w", err)
-	}
-	defer os.Remove(f.Name()) // nothing is left there after the rename
-	defer f.Close()
-	if err := c.copyKeys(ctx, f, keys); err != nil {
 		return err
 	}
-	if err := errors.Join(f.Sync(), f.Close()); err != nil {
-		return failure("writing the file: %w", err)
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return failure("putting the file in its place: %w", err)
-	}
-	return syncDir(filepath.Dir(path))
+	fmt.Fprintf(c.stderr, "confd: made a backup of %s at index %d: %s\n", plural(info.Keys, "key"), info.Index, megabytes(progress.n))
+	return nil
 }
 
-// followLinks returns the path of the file that a symbolic link leads to; that file
-// need not exist.
-func followLinks(path string) (string, error) {
-	for range maxLinks {
-		dir, err := filepath.EvalSymlinks(filepath.Dir(path))
-		if err != nil {
-			return "", err
-		}
-		path = filepath.Join(dir, filepath.Base(path))
-		target, err := os.Readlink(path)
-		switch {
-		case errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.EINVAL): // EINVAL: no link
-			return path, nil
-		case err != nil:
-			return "", err
-		case !filepath.IsAbs(target):
-			target = filepath.Join(dir, target)
-		}
-		path = target
-	}
-	return "", fmt.Errorf("%s: %w", path, unix.ELOOP)
-}
-
-// syncDir makes the names in a directory durable.
-func syncDir(path string) error {
-	dir, err := os.Open(path)
-	if err == nil {
-		err = errors.Join(dir.Sync(), dir.Close())
+// copyBackup copies a backup from the server, and makes sure that it is whole.
+func (c *call) copyBackup(ctx context.Context, to io.Writer) (raftkv.BackupInfo, error) {
+	from, err := c.conn.Backup(ctx, c.on("stale"))
+	var refusal *client.Error
+	if errors.As(err, &refusal) && refusal.Status == http.StatusNotFound {
+		return raftkv.BackupInfo{}, hint(&ctlError{ctlRefused, errors.New("the server has no backups to give")},
+			"only confd's own store has; confd export copies the keys of any")
 	}
 	if err != nil {
-		return failure("putting the file in its place: %w", err)
+		return raftkv.BackupInfo{}, err
 	}
+	defer from.Close()
+	info, err := raftkv.CopyBackup(to, from)
+	if errors.Is(err, raftkv.ErrNoBackup) {
+		return info, hint(&ctlError{ctlNoServer, fmt.Errorf("the answer of the server: %w", err)}, "the connection may have been cut, or the server ended; its log tells. Try again")
+	}
+	if err != nil {
+		return info, failure("copying the backup: %w", err)
+	}
+	return info, nil
+}
+
+// A progressWriter says how much was written, if it takes long.
+type progressWriter struct {
+	w    io.Writer
+	say  func(format string, args ...any)
+	n    int64
+	last time.Time
+}
+
+func (p *progressWriter) Write(b []byte) (int, error) {
+	n, err := p.w.Write(b)
+	p.n += int64(n)
+	if now := time.Now(); now.Sub(p.last) >= progressEvery {
+		p.last = now
+		p.say("confd: %s so far\n", megabytes(p.n))
+	}
+	return n, err
+}
+
+// verifyBackup prints what is in a backup.
+func (c *call) verifyBackup(file string) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return failure("opening the backup: %w", err)
+	}
+	defer f.Close()
+	b, err := raftkv.VerifyBackup(f)
+	if err != nil {
+		return badBackup(file, err)
+	}
+	c.say("whole      yes, %s in format %d", megabytes(b.Size), b.Format)
+	c.say("made       %s by %s", b.Created.Format(time.RFC3339), b.Program)
+	c.say("of         node %s (%s) of cluster %s", b.NodeName, b.NodeID, b.ClusterID)
+	c.say("index      %d (raft: %d, term %d)", b.Index, b.RaftIndex, b.RaftTerm)
+	c.say("keys       %d with directories, %d with a time to live", b.Keys, b.Expiring)
+	count := func(prefix string) (n int) {
+		for _, key := range b.Metadata {
+			if strings.HasPrefix(key, prefix) {
+				n++
+			}
+		}
+		return n
+	}
+	c.say("users      %d, roles %d", count("auth/user/"), count("auth/role/"))
 	return nil
 }
 
-func (c *call) copyKeys(ctx context.Context, to io.Writer, keys []string) error {
-	for _, key := range keys {
-		r, err := c.conn.Get(ctx, key, client.GetOptions{Recursive: true, Sorted: true, Quorum: true})
-		if err != nil {
-			return fmt.Errorf("reading %q: %w", key, err)
-		}
-		if err := json.NewEncoder(to).Encode(r.Event); err != nil {
-			return failure("writing the copy: %w", err)
-		}
-		fmt.Fprintf(c.stderr, "confd: copied %d keys of %s at index %d\n", countFiles(r.Event.Node), key, r.Index)
-		if n := countReplaced(r.Event.Node); n > 0 {
-			fmt.Fprintf(c.stderr, "confd: warning: %d values of %s have U+FFFD, which the API says for bytes that are not UTF-8: those bytes are not in the copy\n", n, key)
-		}
+// badBackup is the error for a file that cannot be used.
+func badBackup(file string, err error) error {
+	if errors.Is(err, raftkv.ErrNoBackup) {
+		return hint(failure("%s: %w", file, err), "copy it again, or take another one; what confd export has made is read by confd import")
 	}
-	return nil
+	return failure("reading %s: %w", file, err)
 }
 
-// countReplaced counts the values with U+FFFD, a few of which may be stored that way.
-func countReplaced(n *client.Node) int {
-	count := 0
-	if strings.ContainsRune(valueOf(n), utf8.RuneError) {
-		count++
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
 	}
-	for _, child := range n.Nodes {
-		count += countReplaced(child)
-	}
-	return count
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
-func countFiles(n *client.Node) int {
-	if !n.Dir {
-		return 1
+// megabytes returns a size as people read it.
+func megabytes(n int64) string {
+	switch {
+	case n < 10_000:
+		return fmt.Sprintf("%d bytes", n)
+	case n < 10_000_000:
+		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
 	}
-	count := 0
-	for _, child := range n.Nodes {
-		count += countFiles(child)
-	}
-	return count
+	return fmt.Sprintf("%.1f MB", float64(n)/1e6)
 }

@@ -4,208 +4,79 @@
 package main
 
 import (
-	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
-	"golang.org/x/sys/unix"
+	"confd/raftkv"
+	"confd/raftkv/raftkvtest"
+	"confd/raftkv/tree"
+	"confd/raftkv/v2http"
 )
 
-// TestBackup copies a store through a file into another one.
-func TestBackup(t *testing.T) {
-	expires := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
-	f := newFakeStore(t, http.StatusOK, fmt.Sprintf(`{"action":"get","node":{"dir":true,"nodes":[
-		{"key":"/empty","dir":true},
-		{"key":"/d","dir":true,"nodes":[{"key":"/d/a","value":"1"}]},
-		{"key":"/old","value":"x","expiration":"2001-01-01T00:00:00Z"},
-		{"key":"/t","value":"2","expiration":%q,"ttl":3600}]}}`, expires))
-	file := filepath.Join(t.TempDir(), "keys.json")
-	code, _, stderr := ctl(t, "", nil, "-C", f.url, "backup", "--file", file)
-	if info, err := os.Stat(file); code != exitOK || err != nil || info.Mode() != 0o600 || !strings.Contains(stderr, "copied 3 keys of / at index 9") {
-		t.Fatalf("exit code %d, %v\n%s", code, err, stderr)
+// TestBackupMistakes makes sure that what is not a whole backup does not replace one.
+func TestBackupMistakes(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "store.backup")
+	if err := os.WriteFile(file, []byte("the one before"), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	if f.seen() != "GET /v2/keys?quorum=true&recursive=true&sorted=true" {
-		t.Errorf("asked %s", f.seen())
-	}
-	g := newFakeStore(t, http.StatusCreated, aNode)
-	code, stdout, stderr := ctl(t, "", nil, "-C", g.url, "import", file)
-	if code != exitOK || stdout != "Imported 2 keys; 0 existed and were kept, 1 had expired\n" {
-		t.Errorf("exit code %d, %s%s", code, stdout, stderr)
-	}
-	if want := "PUT /v2/keys/empty?dir=true&prevExist=false\n"; !strings.HasPrefix(g.seen(), want) {
-		t.Errorf("asked %s", g.seen())
-	}
-	for _, want := range []string{"PUT /v2/keys/d/a value=1", "PUT /v2/keys/t?ttl=3"} {
-		if !strings.Contains(g.seen(), want) || strings.Contains(g.seen(), "/old") {
-			t.Errorf("asked %s\nwant %s", g.seen(), want)
-		}
-	}
-}
-
-// TestImportMistakes makes sure that a copy which is not whole writes nothing.
-func TestImportMistakes(t *testing.T) {
-	for _, test := range []struct{ copy, want string }{
-		{"", "the copy is empty"},
-		{aNode + aNode[:20], "the copy ends in the middle"},
-		{aNode + "\n{\"secret\": 1}", "object 2 of the copy is not a listing"},
-		{"secret: 1", "object 1 of the copy is not a listing"},
-		{`{"node":{"key":"/x","value":"v","expiration":"soon"}}`, "its expiration is not a time"},
-		{aNode + `{"node":{"key":"/imp/../../up","value":"v"}}`, `the copy's "/imp/../../up" is not a clean key; it would become "/up"`},
-		{`{"node":{"dir":true,"nodes":[{"key":"/d","dir":true,"nodes":[{"key":"/d/./x"}]}]}}`, `"/d/./x" is not a clean key`},
-		{`{"node":{"key":"x","value":"v"}}`, `"x" is not a clean key`},
+	for _, test := range []struct {
+		status int
+		answer string
+		code   int
+		want   string
+	}{
+		{http.StatusNotFound, "404 page not found", ctlRefused, "confd export copies the keys of any"},
+		{http.StatusForbidden, `{"message":"there are users"}`, ctlRefused, "error: there are users"},
+		{http.StatusServiceUnavailable, `{"message":"no leader"}`, ctlRefused, "no leader"},
+		{http.StatusOK, "confdbak", ctlNoServer, "not a whole backup"},
+		{http.StatusOK, "", ctlNoServer, "not a whole backup"},
 	} {
-		f := newFakeStore(t, http.StatusOK, aNode)
-		code, _, stderr := ctl(t, test.copy, nil, "-C", f.url, "import")
-		if code != ctlFailure || !strings.Contains(stderr, test.want) || f.seen() != "" || strings.Contains(stderr, "secret") {
-			t.Errorf("%q: exit code %d, asked %q: %s", test.copy, code, f.seen(), stderr)
+		f := newFakeStore(t, test.status, test.answer)
+		code, stdout, stderr := ctl(t, "", nil, "-C", f.url, "backup", "--file", file)
+		if code != test.code || !strings.Contains(stderr, test.want) || stdout != "" || readFile(file) != "the one before" {
+			t.Errorf("%d %q: exit code %d, the file has %q: %s", test.status, test.answer, code, readFile(file), stderr)
 		}
 	}
-	f := newFakeStore(t, http.StatusPreconditionFailed, `{"errorCode":105,"message":"Key already exists","cause":"/a","index":3}`)
-	if code, stdout, _ := ctl(t, aNode, nil, "-C", f.url, "import", "--keep"); code != exitOK || stdout != "Imported 0 keys; 1 existed and were kept, 0 had expired\n" {
-		t.Errorf("--keep: exit code %d, %s", code, stdout)
-	}
-	if code, stdout, _ := ctl(t, aNode, nil, "-C", f.url, "import"); code != ctlRefused || stdout != "" {
-		t.Errorf("a refused write: exit code %d, %s", code, stdout)
-	}
-}
-
-// TestBackupFile pins what happens to the different kinds of files.
-func TestBackupFile(t *testing.T) {
-	f := newFakeStore(t, http.StatusOK, aNode)
-	dir := t.TempDir()
-	in := func(name string) string { return filepath.Join(dir, name) }
-	backup := func(name string, code int) {
-		t.Helper()
-		if got, _, stderr := ctl(t, "", nil, "-C", f.url, "backup", "--file", in(name)); got != code {
-			t.Errorf("%s: exit code %d, want %d: %s", name, got, code, stderr)
-		}
-	}
-	if err := os.Mkdir(in("sub"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(in("sub/old"), []byte("old"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	for name, target := range map[string]string{
-		"sub/back": "../link", "link": "sub/old", "dangling": "sub/new", "absolute": in("sub/third"),
-		"null": "/dev/null", "loop": "loop",
+	for _, args := range [][]string{
+		{"backup", "--verify", file}, {"backup", "--verify", "/no/such/file"}, {"restore", "--file", "/no/such/file"},
+		{"restore"}, {"restore", "--file", file, "--peer-addr", "nonsense"}, {"recover", "--data-dir", t.TempDir(), "--yes"},
+		{"recover", "--peers-json", "/no/such/file"},
 	} {
-		if err := os.Symlink(target, in(name)); err != nil {
-			t.Fatal(err)
+		if code, stdout, stderr := ctl(t, "", nil, args...); code != ctlFailure || !strings.HasPrefix(stderr, "confd: error: ") || stdout != "" {
+			t.Errorf("%q: exit code %d: %s%s", args, code, stdout, stderr)
 		}
-	}
-	for name, file := range map[string]string{"sub/back": "sub/old", "dangling": "sub/new", "absolute": "sub/third"} {
-		backup(name, exitOK)
-		info, err := os.Lstat(in(file))
-		if err != nil || info.Mode() != 0o600 || !strings.Contains(readFile(in(file)), `"/a"`) {
-			t.Errorf("%s: %v, %v", name, info, err)
-		}
-	}
-	backup("null", exitOK)
-	backup("loop", ctlFailure)
-	backup("sub", ctlFailure)
-	backup("no/such", ctlFailure)
-	for _, name := range []string{"sub/back", "link", "dangling", "absolute", "null", "loop"} {
-		if info, err := os.Lstat(in(name)); err != nil || info.Mode().Type() != os.ModeSymlink {
-			t.Errorf("%s is no link any more: %v, %v", name, info, err)
-		}
-	}
-
-	if err := unix.Mkfifo(in("pipe"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	read := make(chan string, 1)
-	go func() { read <- readFile(in("pipe")) }()
-	backup("pipe", exitOK)
-	if info, err := os.Lstat(in("pipe")); err != nil || info.Mode().Type() != os.ModeNamedPipe {
-		t.Fatalf("the pipe has been replaced: %v, %v", info, err)
-	}
-	if text := <-read; !strings.Contains(text, `"/a"`) {
-		t.Errorf("the pipe got %q", text)
-	}
-	if left, _ := filepath.Glob(in("*/.*.*")); left != nil {
-		t.Errorf("left behind: %q", left)
 	}
 }
 
-// TestBackupToOutput appends to the file that standard output is, rather than replacing
-// it.
-func TestBackupToOutput(t *testing.T) {
-	f := newFakeStore(t, http.StatusOK, aNode)
-	out, err := os.CreateTemp(t.TempDir(), "out")
-	if err != nil {
+// TestBackupToOtherPlaces sends a backup to standard output, which import refuses.
+func TestBackupToOtherPlaces(t *testing.T) {
+	node := raftkvtest.Open(t)
+	if _, err := node.Do(t.Context(), &tree.Op{Action: tree.Set, Key: "/a", Value: "v"}); err != nil {
 		t.Fatal(err)
 	}
-	defer out.Close()
-	fmt.Fprintln(out, "before")
-	code := run(t.Context(), []string{"-C", f.url, "backup", "--file", fmt.Sprintf("/proc/self/fd/%d", out.Fd())},
-		system{machine: testMachine(), environ: os.Environ, stdout: out, stderr: io.Discard})
-	if text := readFile(out.Name()); code != exitOK || !strings.HasPrefix(text, "before\n{") {
-		t.Errorf("exit code %d, the file has %q", code, text)
-	}
-}
-
-// TestBackupReplaced counts the values whose bytes the API cannot say.
-func TestBackupReplaced(t *testing.T) {
-	f := newFakeStore(t, http.StatusOK, `{"action":"get","node":{"dir":true,"nodes":[
-		{"key":"/a","value":"x\ufffd\ufffd"},{"key":"/b","value":"é"},{"key":"/d","dir":true,"nodes":[{"key":"/d/c","value":"`+"\xff"+`"}]}]}}`)
-	code, _, stderr := ctl(t, "", nil, "-C", f.url, "backup")
-	if code != exitOK || !strings.Contains(stderr, "\nconfd: warning: 2 values of / have U+FFFD") {
+	server := httptest.NewServer(v2http.New(node, v2http.Options{}))
+	defer server.Close()
+	code, stdout, stderr := ctl(t, "", nil, "-C", server.URL, "backup", "--stale")
+	if code != exitOK || !strings.HasPrefix(stderr, "confd: made a backup of 1 key at index 1: ") {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
-	f = newFakeStore(t, http.StatusOK, aNode)
-	if _, _, stderr := ctl(t, "", nil, "-C", f.url, "backup"); strings.Contains(stderr, "warning") {
-		t.Errorf("nothing to warn of: %s", stderr)
+	if c, err := raftkv.VerifyBackup(strings.NewReader(stdout)); err != nil || c.Keys != 1 {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if code, _, stderr := ctl(t, stdout, nil, "-C", server.URL, "import"); code != ctlFailure || !strings.Contains(stderr, "confd restore what confd backup writes") {
+		t.Errorf("import: exit code %d: %s", code, stderr)
 	}
 }
 
-// TestImportTTL imports times to live that no store takes.
-func TestImportTTL(t *testing.T) {
-	for _, field := range []string{`"ttl":9223372036854775807`, `"ttl":9300000000`, `"expiration":"9999-12-31T23:59:59Z"`} {
-		f := newFakeStore(t, http.StatusCreated, aNode)
-		code, _, stderr := ctl(t, `{"node":{"key":"/x","value":"v",`+field+`}}`, nil, "-C", f.url, "import")
-		if code != exitOK || f.seen() != "PUT /v2/keys/x?ttl=3153600000 value=v" {
-			t.Errorf("%s: exit code %d, asked %s\n%s", field, code, f.seen(), stderr)
-		}
-	}
-	f := newFakeStore(t, http.StatusCreated, aNode)
-	if code, stdout, _ := ctl(t, `{"node":{"key":"/x","value":"v","ttl":-9223372036854775808}}`, nil, "-C", f.url, "import"); code != exitOK || f.seen() != "" {
-		t.Errorf("a negative ttl: exit code %d, asked %s\n%s", code, f.seen(), stdout)
-	}
-}
-
-// TestImportDirectory imports a directory to where there is something.
-func TestImportDirectory(t *testing.T) {
-	const copied = `{"node":{"dir":true,"nodes":[{"key":"/d","dir":true}]}}`
-	for _, test := range []struct {
-		there, flags string
-		code         int
-	}{
-		{`{"key":"/d","dir":true}`, "", exitOK},
-		{`{"key":"/d","value":"v"}`, "", ctlFailure},
-		{`{"key":"/d","value":"v"}`, "--keep", exitOK},
-	} {
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.Method == http.MethodGet {
-				io.WriteString(w, `{"action":"get","node":`+test.there+`}`)
-				return
-			}
-			if r.URL.Query().Get("prevExist") != "false" {
-				t.Errorf("asked to change it: %s", r.URL)
-			}
-			w.WriteHeader(http.StatusPreconditionFailed)
-			io.WriteString(w, `{"errorCode":105,"message":"Key already exists","cause":"/d","index":3}`)
-		}))
-		code, _, stderr := ctl(t, copied, nil, append([]string{"-C", server.URL, "import"}, strings.Fields(test.flags)...)...)
-		server.Close()
-		if code != test.code || code != exitOK && !strings.Contains(stderr, `writing "/d": the copy has a directory there, the store a value`) {
-			t.Errorf("%s %s: exit code %d: %s", test.there, test.flags, code, stderr)
+// TestMegabytes pins how sizes are told.
+func TestMegabytes(t *testing.T) {
+	for n, want := range map[int64]string{0: "0 bytes", 9_999: "9999 bytes", 10_000: "10.0 kB", 12_345_678: "12.3 MB"} {
+		if got := megabytes(n); got != want {
+			t.Errorf("%d: %s, want %s", n, got, want)
 		}
 	}
 }

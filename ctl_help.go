@@ -212,7 +212,8 @@ Flags may stand anywhere; behind ` + "`--`" + ` there are none. Too many argumen
 empty value or index 0, which etcdctl drops: with a variable that is unset,
 ` + "`rm --with-value \"$old\" KEY`" + ` must not remove the key. ` + "`user add`" + ` refuses a
 user who exists, ` + "`user passwd`" + ` one who does not. ` + "`--roles`" + ` takes commas. ` + "`exec-watch`" + ` runs
-its program once per change, one at a time. ` + "`backup`" + ` and ` + "`import`" + ` work over the API.
+its program once per change, one at a time. ` + "`export`" + ` and ` + "`import`" + ` work over the API,
+and ` + "`backup`" + ` makes a file of confd's own.
 Passwords are never shown, not by ` + "`--debug`" + ` either; those on a command line are seen by other
 users of the machine, so let confd ask.
 

@@ -82,7 +82,7 @@ func (run *importRun) read(in io.Reader) error {
 			return failure("the copy ends in the middle")
 		case err != nil || e.Node == nil: // the error of package json may repeat a value
 			return hint(failure("object %d of the copy is not a listing of the v2 API", n),
-				"import reads what confd backup writes; -backend file renders from plain YAML or JSON files")
+				"import reads what confd export writes, confd restore what confd backup writes; -backend file renders from plain YAML or JSON files")
 		}
 		if e.Node.Key == "" {
 			e.Node.Key = "/"

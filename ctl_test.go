@@ -179,7 +179,7 @@ func TestCommandMistakes(t *testing.T) {
 	}{
 		{404, `{"errorCode":100,"message":"Key not found","cause":"/a","index":3}`, "get /a", 4, "Error:  100: Key not found (/a) [9]\n"},
 		{401, denied, "set /a 1", 4, "Error:  110: The request requires user authentication (Insufficient credentials) [9]\n"},
-		{401, denied, "backup", 4, "Error:  110: The request requires user authentication (Insufficient credentials) [9]\n"},
+		{401, denied, "export", 4, "Error:  110: The request requires user authentication (Insufficient credentials) [9]\n"},
 		{404, `{"message":"auth: User x does not exist."}`, "user get x", 1, "confd: error: auth: User x does not exist.\n"},
 		{500, `{"errorCode":300,"message":"Raft Internal Error","cause":"timeout","index":3}`, "get /a", 4, "Error:  300: Raft Internal Error (timeout) [9]\n"},
 		{404, "404 page not found", "member list", 1, "confd: error: Not Found (not the etcd v2 API; etcd 3.4 needs --enable-v2)\n"},

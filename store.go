@@ -80,7 +80,7 @@ func (p *program) openNode(ctx context.Context, clientURL string) (*raftkv.Node,
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return nil, hint(err, "the address is not one of this machine; choose another with -peer-bind-addr")
 	case err != nil:
-		return nil, fmt.Errorf("opening the store: %w", err)
+		return nil, storeHint(fmt.Errorf("opening the store: %w", err))
 	}
 	return node, nil
 }
@@ -140,7 +140,7 @@ func (p *program) openStore(ctx context.Context, fail func(error)) (_ *store, er
 	if st.node, err = p.openNode(ctx, st.url); err != nil {
 		return nil, err
 	}
-	st.handler = v2http.New(st.node, v2http.Options{MaxValue: p.MaxValue, CORS: p.CORS, Pprof: p.EnablePprof, Log: p.log})
+	st.handler = v2http.New(st.node, v2http.Options{MaxValue: p.MaxValue, CORS: p.CORS, Pprof: p.EnablePprof, Program: "confd " + version, Log: p.log})
 	for _, l := range st.listeners {
 		st.serve(l, v2http.Server(st.handler, p.log))
 	}
@@ -185,7 +185,7 @@ func (st *store) serve(l net.Listener, srv *http.Server) {
 func (st *store) guard() {
 	select {
 	case <-st.node.Failed():
-		st.fail(fmt.Errorf("the store has failed: %w", st.node.Err()))
+		st.fail(storeHint(fmt.Errorf("the store has failed: %w", st.node.Err())))
 	case <-st.closing:
 	}
 }

@@ -57,7 +57,7 @@ func (n *Node) close() error {
 		return errors.Join(append(errs, fmt.Errorf("closing node: the disk does not answer: %w", n.Err()))...)
 	}
 	if n.wal != nil {
-		errs = append(errs, n.wal.Close())
+		errs = append(errs, n.markAtEnd(), n.wal.Close())
 	}
 	if n.dir != nil {
 		errs = append(errs, n.dir.close())

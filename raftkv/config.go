@@ -75,6 +75,7 @@ type Hooks struct {
 	LogStore func(raft.LogStore) raft.LogStore
 
 	// LogFS is what the log's files are kept in, in place of the operating system's.
+	// If it has a method SyncDir(dir string) error, that makes the names in dir durable.
 	LogFS types.VFS
 
 	// Listen and Dial are the network of the peer port, in place of TCP.

@@ -16,8 +16,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// formatVersion is the layout of the data directory, written in its file "format".
-const formatVersion = "1"
+// The layouts of the data directory, as written in its file "format".
+const (
+	formatVersion = "2"
+	formatBbolt   = "1" // with the list of the log's files in a bbolt file, and no checks beside the snapshots
+)
 
 // A dataDir is a locked data directory:
 //
@@ -27,18 +30,21 @@ const formatVersion = "1"
 //	cluster     the id of the cluster that the node belongs to, in hex
 //	peers       where the other nodes were last, as JSON
 //	vote        raft's term and vote
-//	wal/        raft's log
-//	snapshots/  the last two snapshots
+//	wal/        raft's log, and in "meta" the list of its files
+//	snapshots/  the last two snapshots, each with a check of what raft leaves without one
+//	damaged/    snapshots that could not be read, and were not needed
 type dataDir struct {
-	path string
-	id   string
-	lock *os.File
+	path   string
+	id     string
+	format string // what it was when it was opened
+	lock   *os.File
 }
 
 func (d *dataDir) wal() string       { return filepath.Join(d.path, "wal") }
 func (d *dataDir) snapshots() string { return d.path } // raft adds "snapshots"
 func (d *dataDir) vote() string      { return filepath.Join(d.path, "vote") }
 func (d *dataDir) peers() string     { return filepath.Join(d.path, "peers") }
+func (d *dataDir) logMeta() string   { return filepath.Join(d.wal(), "meta") }
 
 // openDataDir makes the directory if it is missing, locks it, and reads or makes the
 // node's id.
@@ -145,26 +151,39 @@ func lockFile(path string) (*os.File, error) {
 	return f, nil
 }
 
+// checkFormat reads the format, or writes it in a new directory: it is the first file.
 func (d *dataDir) checkFormat() error {
 	path := filepath.Join(d.path, "format")
 	b, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return writeFile(path, []byte(formatVersion+"\n"))
+		if _, err := os.Stat(filepath.Join(d.path, "id")); err == nil {
+			return damaged(path, errors.New("the directory is that of a node"))
+		}
+		d.format = formatVersion
+		return d.writeFormat()
 	}
 	if err != nil {
 		return err
 	}
-	if v := strings.TrimSpace(string(b)); v != formatVersion {
-		return fmt.Errorf("data directory %q has format %q, this program knows %q; it may belong to a newer version",
-			d.path, v, formatVersion)
+	d.format = strings.TrimSpace(string(b))
+	if d.format != formatVersion && d.format != formatBbolt {
+		return fmt.Errorf("data directory %q has format %q, this program knows %q and older; it may belong to a newer version",
+			d.path, d.format, formatVersion)
 	}
 	return nil
 }
 
-// readID reads the node's id, or makes one.
+func (d *dataDir) writeFormat() error {
+	return writeFile(filepath.Join(d.path, "format"), []byte(formatVersion+"\n"))
+}
+
+// readID reads the node's id, or makes one in a new directory.
 func (d *dataDir) readID() (string, error) {
 	id, err := d.readHex("id")
 	if err == nil && id == "" {
+		if _, err := os.Stat(d.wal()); err == nil {
+			return "", damaged(filepath.Join(d.path, "id"), errors.New("the directory is that of a node"))
+		}
 		id = randomID()
 		err = d.setID(id)
 	}

@@ -55,9 +55,12 @@
 // than Config.StallTimeout, ends the node, because a failed fsync cannot be repeated.
 // Overwriting part of a file does not damage the rest of it (raft-wal's assumption). A
 // write cut short by a crash is found by its checksum and taken back; it was not
-// acknowledged. Damage to older parts of the log is found by the checksum of each
-// entry when it is applied, and stops the node; damage to a snapshot is found when it
-// is read.
+// acknowledged. Damage to anything else is found when the node starts, which it then does
+// not (ErrDamaged), or while it runs by the checksum of each entry when it is applied,
+// which stops it. Two things cannot be found. If a node is killed, and all is damaged that
+// it has written within about the last second, from some write on, this looks like a write
+// that was cut short; see logMeta. And files that are put back from an older time are taken
+// for what they say.
 //
 // Clocks: no promise but the expiry of keys depends on a clock. Time for keys never
 // runs backwards, goes on when the wall clock is set back, and does not follow a leap
@@ -89,7 +92,14 @@
 //     entries. How much log is kept behind a snapshot is bounded by bytes too.
 //   - Files of the log are 16 MiB, not raft-wal's 64 MiB: they are made at full size, and
 //     whole files are what a snapshot frees.
-//   - Term and vote are in a file of our own, replaced as a whole; see stableStore.
+//   - Term and vote are in a file of our own, replaced as a whole; see stableStore. So is
+//     the list of the log's files, in place of raft-wal's bbolt; see logMeta.
+//   - All of the log and of the newest snapshot is read for its checksums before a node
+//     starts. Raft reads it again anyway, and the log is bounded. See logCheck and
+//     snapshotStore for what their owners leave unchecked.
+//   - A restored or recovered store has a new cluster id, and its index leaps ahead; see
+//     Restore and Recovery.Run.
+//   - A backup is not raft's snapshot on the disk: it would be written twice, and cut the log.
 //   - RestoreCommittedLogs stays off. In raft 1.8.0 it loses the configuration and can
 //     hang; to apply the log again after a restart is what an election does anyway.
 //   - Heartbeats go through raft's main loop; see transport. The price is that a disk

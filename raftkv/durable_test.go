@@ -121,6 +121,10 @@ func TestTornTail(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	meta, err := os.ReadFile(filepath.Join(cfg.DataDir, "wal", "meta"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	end := len(bytes.TrimRight(log, "\x00"))
 	for end%8 != 0 { // frames are aligned
 		end++
@@ -137,7 +141,9 @@ func TestTornTail(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			torn := bytes.Clone(log)
 			copy(torn[end:], tail)
-			if err := os.WriteFile(files[0], torn, 0o644); err != nil {
+			err := errors.Join(os.WriteFile(files[0], torn, 0o644),
+				os.WriteFile(filepath.Join(cfg.DataDir, "wal", "meta"), meta, 0o600))
+			if err != nil {
 				t.Fatal(err)
 			}
 			n := open(t, cfg)
@@ -175,12 +181,12 @@ func TestOpenRefuses(t *testing.T) {
 		spoil func(dir string) error
 		hint  string
 	}{
-		"newer format":     {write("format", "2\n"), "newer version"},
+		"newer format":     {write("format", "3\n"), "newer version"},
 		"no id":            {write("id", "me\n"), "hex digits"},
 		"another's id":     {write("id", "abc\n"), "another node"},
 		"damaged vote":     {write("vote", "confdvt1 and more than sixteen"), "damaged"},
 		"log is missing":   {func(dir string) error { return os.RemoveAll(filepath.Join(dir, "wal")) }, "missing"},
-		"damaged metadata": {write("wal/wal-meta.db", strings.Repeat("x", 8192)), "log store"},
+		"damaged metadata": {write("wal/meta", strings.Repeat("x", 8192)), "checksum"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := testConfig(t)

@@ -5,7 +5,9 @@ package raftkv
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"confd/raftkv/fsm"
@@ -89,7 +91,11 @@ func (n *Node) agreeOnCluster(term uint64) error {
 		}
 	}
 	id, _ := n.fsm.Meta(metaClusterID)
-	return n.setCluster(string(id))
+	err := n.setCluster(string(id))
+	if errors.Is(err, ErrOtherCluster) {
+		n.fail(damaged(filepath.Join(n.dir.path, "cluster"), fmt.Errorf("it says %q, and the log says %q", n.ClusterID(), id)))
+	}
+	return err
 }
 
 // expireLoop proposes an entry when a key expires and no other entry comes along to

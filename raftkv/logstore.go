@@ -32,6 +32,8 @@ type logStore struct {
 	fail  func(error)
 	grown chan struct{} // capacity one; receives when the log has reached a limit
 
+	cutting sync.Mutex // held while the log is cut, and while its mark is moved
+
 	writes  Histogram     // StoreLogs that have succeeded
 	written atomic.Uint64 // bytes of their entries
 
@@ -83,6 +85,8 @@ func (l *logStore) StoreLogs(es []*raft.Log) error {
 // DeleteRange removes entries. A store that cannot do that is as broken as one that
 // cannot write: an entry that was to go would come back.
 func (l *logStore) DeleteRange(lo, hi uint64) error {
+	l.cutting.Lock()
+	defer l.cutting.Unlock()
 	return l.write("cutting the log", func() error {
 		err := l.LogStore.DeleteRange(lo, hi)
 		if err == nil {
@@ -126,7 +130,7 @@ func (l *logStore) write(what string, f func() error) error {
 // GetLog reads an entry. Raft panics when it needs one that cannot be read, so the
 // node is told before.
 func (l *logStore) GetLog(index uint64, e *raft.Log) error {
-	err := l.LogStore.GetLog(index, e)
+	err := l.read(index, e)
 	switch {
 	case err == nil:
 		l.measureOld(e)
@@ -135,6 +139,23 @@ func (l *logStore) GetLog(index uint64, e *raft.Log) error {
 		l.fail(fmt.Errorf("reading entry %d of the log: %w", index, err))
 	}
 	return err
+}
+
+// read reads an entry. An index or a length that was damaged after the log was opened leads
+// to another entry, or makes raft-wal panic.
+func (l *logStore) read(index uint64, e *raft.Log) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: %v", ErrDamaged, p)
+		}
+	}()
+	if err := l.LogStore.GetLog(index, e); err != nil {
+		return err
+	}
+	if e.Index != index {
+		return fmt.Errorf("%w: it is entry %d", ErrDamaged, e.Index)
+	}
+	return nil
 }
 
 // measureAfter begins to measure after the entry with that index, the last snapshot's.

@@ -4,6 +4,7 @@
 package raftkv
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,8 +18,6 @@ import (
 
 	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
-	"github.com/hashicorp/raft-wal/fs"
-	"github.com/hashicorp/raft-wal/segment"
 
 	"confd/raftkv/fsm"
 	"confd/raftkv/tree"
@@ -42,9 +41,10 @@ type Node struct {
 	peers     *peers
 	transport *transport
 	wal       *wal.WAL
+	logMeta   *logMeta
 	logs      *logStore
 	stable    *stableStore
-	snapshots raft.SnapshotStore
+	snapshots *snapshotStore
 	raft      *raft.Raft
 
 	queue    *queue
@@ -191,7 +191,7 @@ func (n *Node) listen() error {
 
 func (n *Node) startLoops() {
 	for _, loop := range []func(){
-		n.routeLoop, n.leadLoop, n.pulseLoop, n.announceLoop, n.reconcileLoop, n.proposeLoop, n.readLoop, n.readyLoop, n.expireLoop,
+		n.routeLoop, n.leadLoop, n.pulseLoop, n.announceLoop, n.reconcileLoop, n.proposeLoop, n.readLoop, n.readyLoop, n.expireLoop, n.markLoop,
 	} {
 		n.wg.Go(loop)
 	}
@@ -222,16 +222,10 @@ func (n *Node) Ready() <-chan struct{} { return n.ready }
 
 func (n *Node) openStores() (err error) {
 	log := newHCLog(n.log)
-	files := n.cfg.Hooks.LogFS
-	if files == nil {
-		files = fs.New()
-	}
-	n.wal, err = wal.Open(n.dir.wal(), wal.WithLogger(log.Named("log")), wal.WithSegmentSize(n.cfg.segmentSize()),
-		wal.WithSegmentFiler(segment.NewFiler(n.dir.wal(), files)))
-	if err != nil {
+	if err := n.openLog(log.Named("log")); err != nil {
 		return fmt.Errorf("opening log store: %w", err)
 	}
-	var logs raft.LogStore = n.wal
+	var logs raft.LogStore = markedLog{n.wal, n.logMeta}
 	if n.cfg.Hooks.LogStore != nil {
 		logs = n.cfg.Hooks.LogStore(logs)
 	}
@@ -239,11 +233,10 @@ func (n *Node) openStores() (err error) {
 	if n.stable, err = openStableStore(n.dir.vote(), n.failHere); err != nil {
 		return fmt.Errorf("opening vote file: %w", err)
 	}
-	n.snapshots, err = raft.NewFileSnapshotStoreWithLogger(n.dir.snapshots(), keepSnapshots, log.Named("snapshot"))
-	if err != nil {
+	if n.snapshots, err = openSnapshots(n.dir.snapshots(), log.Named("snapshot")); err != nil {
 		return fmt.Errorf("opening snapshots: %w", err)
 	}
-	return nil
+	return n.checkStores()
 }
 
 // findPlace makes a node without data the only voter of a new cluster, or has it join
@@ -308,7 +301,7 @@ func (n *Node) bootstrap() error {
 		Servers: []raft.Server{{ID: conf.LocalID, Address: n.transport.LocalAddr()}},
 	})
 	if err != nil {
-		return fmt.Errorf("making a new cluster: %w", err)
+		return fmt.Errorf("making a new cluster: %w", cmp.Or(n.Err(), err)) // raft's does not wrap
 	}
 	return n.setCluster(randomID())
 }

@@ -20,7 +20,7 @@ import (
 //	number   8 bytes, little endian: of the request
 //	kind     1 byte
 //	payload
-const frameHeader = 4 + 8 + 1
+const peerFrameHeader = 4 + 8 + 1
 
 // The kinds of frames.
 const (
@@ -52,8 +52,8 @@ type frame struct {
 
 // writeFrame writes a frame. The caller flushes.
 func writeFrame(w *bufio.Writer, f frame) error {
-	var head [frameHeader]byte
-	binary.LittleEndian.PutUint32(head[:], uint32(frameHeader-4+len(f.payload)))
+	var head [peerFrameHeader]byte
+	binary.LittleEndian.PutUint32(head[:], uint32(peerFrameHeader-4+len(f.payload)))
 	binary.LittleEndian.PutUint64(head[4:], f.number)
 	head[12] = f.kind
 	if _, err := w.Write(head[:]); err != nil {
@@ -65,11 +65,11 @@ func writeFrame(w *bufio.Writer, f frame) error {
 
 // readFrame reads a frame whose payload has at most limit bytes.
 func readFrame(r *bufio.Reader, limit int) (frame, error) {
-	var head [frameHeader]byte
+	var head [peerFrameHeader]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return frame{}, err
 	}
-	n := int64(binary.LittleEndian.Uint32(head[:])) - (frameHeader - 4)
+	n := int64(binary.LittleEndian.Uint32(head[:])) - (peerFrameHeader - 4)
 	if n < 0 || n > int64(limit) {
 		return frame{}, fmt.Errorf("frame of %d bytes; the limit is %d", n, limit)
 	}

@@ -36,6 +36,8 @@ type stableStore struct {
 	path string
 	fail func(error) // told when a write fails, and does not return while raft runs
 
+	found bool // there was a file when it was opened
+
 	mu        sync.Mutex
 	term      uint64
 	voteTerm  uint64
@@ -55,8 +57,9 @@ func openStableStore(path string, fail func(error)) (*stableStore, error) {
 	n := len(b) - 4
 	if n < len(voteMagic)+16 || string(b[:len(voteMagic)]) != voteMagic ||
 		crc32.Checksum(b[:n], castagnoli) != binary.LittleEndian.Uint32(b[n:]) {
-		return nil, fmt.Errorf("%q is damaged or of a newer version", path)
+		return nil, damaged(path, errors.New("its checksum is wrong, or it is of a newer version"))
 	}
+	s.found = true
 	rest := b[len(voteMagic):n]
 	s.term = binary.LittleEndian.Uint64(rest)
 	s.voteTerm = binary.LittleEndian.Uint64(rest[8:])

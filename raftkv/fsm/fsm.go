@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"sync"
 	"sync/atomic"
 
 	"github.com/hashicorp/go-raftchunking"
@@ -35,6 +36,10 @@ type FSM struct {
 	fatal    func(error)
 	chunking *raftchunking.ChunkingFSM
 	chunks   storage
+
+	// Held while raft's goroutine changes the state, so that Copy sees all of it at one
+	// point in time.
+	changing sync.Mutex
 
 	// Owned by raft's goroutine.
 	batch  Batch
@@ -84,6 +89,8 @@ func (f *FSM) Apply(l *raft.Log) any { return f.ApplyBatch([]*raft.Log{l})[0] }
 // raftchunking.ChunkingSuccess around that, to any other chunk and to a configuration
 // nil, and an error if the machine has stopped at this entry or before.
 func (f *FSM) ApplyBatch(logs []*raft.Log) []any {
+	f.changing.Lock()
+	defer f.changing.Unlock()
 	responses := make([]any, len(logs))
 	for i, l := range logs {
 		responses[i] = f.apply(l)
@@ -218,6 +225,8 @@ func (f *FSM) Snapshot() (raft.FSMSnapshot, error) {
 // end. On error nothing has changed.
 func (f *FSM) Restore(r io.ReadCloser) error {
 	defer r.Close()
+	f.changing.Lock()
+	defer f.changing.Unlock()
 	h, rest, err := readHead(r)
 	if err != nil {
 		return fmt.Errorf("reading snapshot: %w", err)

@@ -112,6 +112,19 @@ func (h *head) write(w io.Writer) error {
 	return err
 }
 
+// CheckVersion reads as much of a snapshot as it takes to tell whether this program knows
+// its versions. The error is ErrVersion if not.
+func CheckVersion(r io.Reader) error {
+	_, rest, err := readHead(r)
+	if err != nil {
+		return err
+	}
+	if err := tree.CheckHeader(rest); err != nil {
+		return fmt.Errorf("%w of the tree: %w", ErrVersion, err)
+	}
+	return nil
+}
+
 // readHead reads the first part of a snapshot and returns the rest of the stream.
 func readHead(r io.Reader) (*head, io.Reader, error) {
 	br := bufio.NewReaderSize(r, 256<<10)

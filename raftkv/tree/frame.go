@@ -95,11 +95,15 @@ func (f *frameReader) open() error {
 		return errors.New("no tree snapshot")
 	}
 	if v := binary.LittleEndian.Uint16(head[6:]); v != version {
-		return fmt.Errorf("unknown version %d, want %d", v, version)
+		return fmt.Errorf("unknown version %d; this program knows %d and older: it may have been written by a newer one", v, version)
 	}
 	f.buf = make([]byte, maxFrame)
 	return nil
 }
+
+// CheckHeader reads the header of a snapshot, and returns an error if this program does not
+// know what follows.
+func CheckHeader(r io.Reader) error { return (&frameReader{r: r}).open() }
 
 // full fills p.
 func (f *frameReader) full(p []byte) error {

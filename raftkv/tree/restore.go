@@ -30,6 +30,22 @@ func (t *Tree) Restore(r io.Reader) error {
 	t.expiry = dec.expiry
 	t.history = dec.history
 	t.stats = dec.stats
+	t.getsSuccess.Store(dec.getsSuccess)
+	t.getsFail.Store(dec.getsFail)
+	t.replaced()
+	return nil
+}
+
+// Skip moves the index ahead by n, as if n things had happened that nobody can be told of:
+// the history is empty then. It publishes that, with the same effect on watchers as Restore.
+func (t *Tree) Skip(n uint64) {
+	t.index += n
+	t.history = history{}
+	t.replaced()
+}
+
+// replaced publishes a state that did not come from events.
+func (t *Tree) replaced() {
 	clear(t.pending)
 	t.pending = t.pending[:0]
 	v := &View{
@@ -43,10 +59,7 @@ func (t *Tree) Restore(r io.Reader) error {
 	t.hub.mu.Lock()
 	defer t.hub.mu.Unlock()
 	t.view.Store(v)
-	t.getsSuccess.Store(dec.getsSuccess)
-	t.getsFail.Store(dec.getsFail)
 	t.hub.reset()
-	return nil
 }
 
 var errCorrupt = errors.New("corrupt contents")

@@ -217,7 +217,7 @@ func TestRestoreRefusesDamage(t *testing.T) {
 	}
 	newer := bytes.Clone(data)
 	newer[6] = 2
-	if err := refused(t, newer, "newer"); !strings.Contains(err.Error(), "unknown version 2, want 1") {
+	if err := refused(t, newer, "newer"); !strings.Contains(err.Error(), "unknown version 2; this program knows 1") {
 		t.Error(err)
 	}
 }

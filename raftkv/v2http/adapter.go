@@ -85,7 +85,10 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, peer bool) (wat
 	if h.cors != nil && !peer {
 		h.cors.writeHeader(w.Header(), r.Header)
 	}
-	if x.resp.watcher == nil {
+	switch {
+	case x.resp.download != nil:
+		sendDownload(w, r, x.resp.status, x.resp.download)
+	case x.resp.watcher == nil:
 		sendBody(w, r, &x.resp)
 	}
 	return x.resp.watcher, x.resp.stream

@@ -97,5 +97,11 @@
 // after 640 events that nobody fetched; a client that sends its body slower than in
 // 60 s is cut off as well. Watches have no time limit.
 //
+// /v2/admin/backup is on the client port, the one that people and their scripts can reach,
+// though the other paths of /v2/admin are 0.4's and on the peer port. It is refused while
+// there are users and authentication is off: keys are everybody's then, but a backup also
+// has the hashes of passwords. Two may be under way at once. What fails in the middle cuts
+// the connection.
+//
 // /debug/vars leaves out the command line, which may hold credentials.
 package v2http

@@ -37,6 +37,7 @@ type fakeNode struct {
 
 	cluster   []raftkv.MemberStatus
 	followers []raftkv.Follower
+	backup    func(context.Context) error // called in the middle of Backup, if not nil
 
 	members []raftkv.Member // nil: this node alone
 	config  raftkv.ClusterConfig
@@ -100,6 +101,14 @@ func (n *fakeNode) View() *tree.View {
 		return n.lag
 	}
 	return n.tree.View()
+}
+
+func (n *fakeNode) Backup(ctx context.Context, w io.Writer, opts raftkv.BackupOptions) (raftkv.BackupInfo, error) {
+	info := raftkv.BackupInfo{Program: opts.Program, Index: n.tree.View().Index()}
+	if _, err := io.WriteString(w, strings.Repeat("backup", 10_000)); err != nil || n.backup == nil {
+		return info, err
+	}
+	return info, n.backup(ctx)
 }
 
 func (n *fakeNode) Meta() *map[string][]byte { return n.meta.Load() }

@@ -5,6 +5,7 @@ package v2http
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"sync"
 	"time"
@@ -75,6 +76,9 @@ type Node interface {
 	// to live are counted from.
 	Now() int64
 
+	// Backup writes the whole state to w.
+	Backup(ctx context.Context, w io.Writer, opts raftkv.BackupOptions) (raftkv.BackupInfo, error)
+
 	// WriteMetrics adds to page what the node counts and measures.
 	WriteMetrics(page *raftkv.MetricsPage)
 }
@@ -87,6 +91,7 @@ type Options struct {
 	Now      func() time.Time // clock for the uptime in /v2/stats/self; nil is time.Now
 	Log      *slog.Logger     // failures of the node; nil discards them
 	Pprof    bool             // serve the profiles of the Go runtime under /debug/pprof
+	Program  string           // what the program calls itself, for those who read a backup
 
 	// RedirectWrites sends clients on to the leader, as etcd 0.4 did: a write, and a get with
 	// consistent=true, is answered by 307 on a node that does not lead. Otherwise the node
@@ -113,6 +118,8 @@ type Handler struct {
 	cors     *cors // nil if no origin is allowed
 	pprof    bool
 	redirect bool
+	program  string
+	backups  chan struct{} // holds one for each backup under way
 
 	exchanges sync.Pool // of *exchange
 	meters    meters
@@ -133,6 +140,8 @@ func New(node Node, opts Options) *Handler {
 		cors:     newCORS(opts.CORS),
 		pprof:    opts.Pprof,
 		redirect: opts.RedirectWrites,
+		program:  opts.Program,
+		backups:  make(chan struct{}, maxBackups),
 		ended:    make(chan struct{}),
 	}
 	if h.maxValue == 0 {

@@ -4,6 +4,9 @@
 package v2http
 
 import (
+	"context"
+	"io"
+
 	"confd/raftkv/tree"
 )
 
@@ -50,6 +53,10 @@ type response struct {
 	// closes the watcher.
 	watcher *tree.Watcher
 	stream  bool
+
+	// A download writes the body, in place of one that is there already. It is called once;
+	// after an error the client must not see a whole answer.
+	download func(ctx context.Context, w io.Writer) error
 }
 
 const (

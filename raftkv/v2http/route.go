@@ -66,6 +66,8 @@ func route(path string) (f handlerFunc, allow string) {
 		return (*Handler).serveMetrics, getOrHead
 	case "/debug/vars":
 		return (*Handler).serveVars, getOnly
+	case backupPath:
+		return (*Handler).serveBackup, getOnly
 	}
 	return nil, ""
 }
