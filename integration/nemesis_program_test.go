@@ -1,0 +1,93 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package integration
+
+import (
+	"errors"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// A nemProgram is what the nodes of a cluster run.
+type nemProgram interface {
+	name() string
+
+	// command returns what starts node i; fresh says that its data directory is empty.
+	command(c *nemCluster, i int, fresh bool) []string
+
+	// together says that fresh nodes wait for each other, so that all must be started at once.
+	together() bool
+
+	// streams says that a stream may begin in the past.
+	streams() bool
+
+	// refused tells whether an error 300 with that cause promises that nothing was and
+	// will be written.
+	refused(cause string) bool
+
+	// stopped tells whether a process that was sent SIGTERM has ended as it should.
+	stopped(err error) bool
+}
+
+// nemConfd is the program under test.
+type nemConfd struct{}
+
+func (nemConfd) name() string   { return "confd" }
+func (nemConfd) together() bool { return false }
+func (nemConfd) streams() bool  { return true }
+
+func (nemConfd) command(c *nemCluster, i int, fresh bool) []string {
+	n := c.nodes[i]
+	args := []string{
+		filepath.Join(binDir, "confd"), "-store-only", "-name", n.name, "-data-dir", filepath.Join(n.dir, "data"),
+		"-addr", n.api, "-peer-addr", n.peer,
+	}
+	if n.bind != n.peer {
+		args = append(args, "-peer-bind-addr", n.bind)
+	}
+	if fresh && i > 0 {
+		args = append(args, "-peers", c.nodes[0].peer)
+	}
+	return args
+}
+
+func (nemConfd) refused(cause string) bool { // docs/api.md says so
+	return cause == "etcdserver: no leader" || cause == "etcdserver: too many requests"
+}
+
+func (nemConfd) stopped(err error) bool { return err == nil }
+
+// nemEtcd is Debian's etcd 3.4 with its v2 store, for comparison.
+type nemEtcd struct{}
+
+func (nemEtcd) name() string   { return "etcd" }
+func (nemEtcd) together() bool { return true }
+func (nemEtcd) streams() bool  { return false }
+
+func (nemEtcd) command(c *nemCluster, i int, _ bool) []string {
+	n := c.nodes[i]
+	var initial []string
+	for _, n := range c.nodes {
+		initial = append(initial, n.name+"=http://"+n.peer)
+	}
+	return []string{
+		"etcd", "--enable-v2", "--name", n.name, "--data-dir", filepath.Join(n.dir, "data"),
+		"--listen-client-urls", "http://" + n.api, "--advertise-client-urls", "http://" + n.api,
+		"--listen-peer-urls", "http://" + n.bind, "--initial-advertise-peer-urls", "http://" + n.peer,
+		"--initial-cluster", strings.Join(initial, ","),
+	}
+}
+
+func (nemEtcd) refused(string) bool { return false }
+
+func (nemEtcd) stopped(err error) bool {
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		return err == nil
+	}
+	status, ok := exit.Sys().(syscall.WaitStatus)
+	return ok && status.Signal() == syscall.SIGTERM // it ends itself by the signal that it got
+}
