@@ -18,7 +18,7 @@ import (
 
 const (
 	nemOpLimit = 3 * time.Second       // after it the outcome is open
-	nemPause   = 30 * time.Millisecond // the longest between two operations of a client
+	nemPause   = 20 * time.Millisecond // the longest between two operations of a client
 	nemSlots   = 4                     // keys that the clients fight over
 	nemMaxOpen = 5                     // open outcomes on a key; then its slot gets another
 

@@ -19,6 +19,7 @@ import (
 type nemFault struct {
 	kind     string
 	leader   bool // it takes the leader away from the others: the gap is measured
+	short    bool // perhaps for too short a time for another to lead
 	graceful bool // with notice
 	quorum   bool // it takes the quorum away
 	min, max time.Duration
@@ -47,7 +48,7 @@ var nemProcessFaults = []nemFault{
 	{kind: "kill -9 follower", max: 2 * sc, strike: func(s *nemStrike) ([]*nemNode, func()) { return s.killAll(s.follower()) }},
 	{kind: "kill -9 majority", quorum: true, max: 2 * sc, strike: func(s *nemStrike) ([]*nemNode, func()) { return s.killAll(s.some(len(s.nodes)/2 + 1)...) }},
 	{kind: "kill -9 all", max: 500 * ms, strike: func(s *nemStrike) ([]*nemNode, func()) { return s.killAll(s.nodes...) }},
-	{kind: "stop leader", leader: true, min: 500 * ms, max: 5 * sc, strike: func(s *nemStrike) ([]*nemNode, func()) { return s.pause(s.leader) }},
+	{kind: "stop leader", leader: true, short: true, min: 500 * ms, max: 5 * sc, strike: func(s *nemStrike) ([]*nemNode, func()) { return s.pause(s.leader) }},
 	{kind: "stop follower", min: 500 * ms, max: 4 * sc, strike: func(s *nemStrike) ([]*nemNode, func()) { return s.pause(s.follower()) }},
 	{kind: "shut down leader", leader: true, graceful: true, max: 1 * sc, strike: func(s *nemStrike) ([]*nemNode, func()) { return s.shutDown(s.leader) }},
 	{kind: "shut down follower", max: 1 * sc, strike: func(s *nemStrike) ([]*nemNode, func()) { return s.shutDown(s.follower()) }},
@@ -221,7 +222,7 @@ func (s *nemStrike) suffer(faults []nemFault) {
 		left := s.others(hit)
 		switch {
 		case alone && f.leader:
-			probes.Go(func() { s.measure(kind, f.graceful, left) })
+			probes.Go(func() { s.measure(f, left) })
 		case f.quorum && len(left) > 0:
 			probes.Go(func() { s.answers(kind, left[0]) })
 		}
@@ -253,7 +254,7 @@ const nemProbeEvery = 20 * ms
 
 // measure takes the time until a write through one of the nodes is acknowledged. It sends
 // one every moment, so that none waits for a timeout of the one before.
-func (s *nemStrike) measure(kind string, graceful bool, left []*nemNode) {
+func (s *nemStrike) measure(f nemFault, left []*nemNode) {
 	start := time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*sc)
 	defer cancel()
@@ -275,10 +276,10 @@ func (s *nemStrike) measure(kind string, graceful bool, left []*nemNode) {
 		select {
 		case gap = <-acked:
 			now, err := s.nemCluster.leader(ctx, left)
-			s.report.gap(kind, graceful, err == nil && now != s.leader, gap)
+			s.report.gap(f, gap, !f.short || err != nil || now != s.leader)
 		case <-tick.C:
 		case <-ctx.Done():
-			s.report.violation("no write was acknowledged for 30 s after %s", kind)
+			s.report.violation("no write was acknowledged for 30 s after %s", f.kind)
 			gap = 30 * sc
 		}
 	}

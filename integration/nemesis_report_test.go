@@ -32,8 +32,8 @@ type nemReport struct {
 	moves      int                        // of watchers to another node
 	faults     map[string]int             // :: kind → how often
 	gaps       map[string][]time.Duration // :: kind of fault to the leader → gaps
-	losses     []time.Duration            // gaps after which another node leads
-	handovers  []time.Duration            // the same, when the leader was asked to stop
+	losses     []time.Duration            // those gaps, unless the leader was back before it was missed
+	handovers  []time.Duration            // gaps when the leader was asked to stop
 	recoveries []time.Duration            // from the end of a fault until every node is well
 	answers    []time.Duration            // to writes without a quorum
 	violations int
@@ -73,17 +73,18 @@ func (r *nemReport) struck(kinds []string) {
 	}
 }
 
-func (r *nemReport) gap(kind string, graceful, changed bool, gap time.Duration) {
+// gap notes one; lost says that the leader was taken for lost.
+func (r *nemReport) gap(f nemFault, gap time.Duration, lost bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.gaps[kind] = append(r.gaps[kind], gap)
+	r.gaps[f.kind] = append(r.gaps[f.kind], gap)
 	switch {
-	case graceful:
+	case f.graceful:
 		r.handovers = append(r.handovers, gap)
-	case changed:
+	case lost:
 		r.losses = append(r.losses, gap)
 	}
-	r.t.Logf("%s: gap %v, leadership changed: %v", kind, gap.Round(ms), changed)
+	r.t.Logf("%s: gap %v", f.kind, gap.Round(ms))
 }
 
 func (r *nemReport) recovered(d time.Duration) {

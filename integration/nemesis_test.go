@@ -96,7 +96,7 @@ func runNemesis(t *testing.T, program nemProgram, r *nemReport, seed uint64, dur
 
 const (
 	nemRoundTime = 25 * time.Second
-	nemClients   = 5
+	nemClients   = 6
 	nemWatchers  = 3
 )
 
