@@ -122,7 +122,7 @@ func TestNemesisWatch(t *testing.T) {
 	ops := []*nemOp{
 		op(nemSet, "/a", "1", "", 5), op(nemCreate, "/b", "2", "", 6), op(nemSwap, "/a", "3", "1", 8),
 		{kind: nemDelete, key: "/b", outcome: nemOpen},
-		{kind: nemPlain, key: "/a", outcome: nemOK, known: true, seen: "1", at: 7},
+		{kind: nemPlain, key: "/a", outcome: nemOK, known: true, seen: "1", seenIndex: 5, at: 7},
 		{kind: nemRead, key: "/b", outcome: nemOK, known: true, at: 9},
 	}
 	all := func(events []nemEvent, ops []*nemOp) []string {

@@ -98,7 +98,7 @@ func (c *nemClient) learnt(o *nemOp) nemValue {
 	if o.writes() && o.outcome == nemOK {
 		return nemValue{o.value, o.index}
 	}
-	return nemValue{value: o.seen}
+	return nemValue{o.seen, o.seenIndex}
 }
 
 // next draws an operation.
@@ -218,9 +218,9 @@ func (o *nemOp) judge(status int, a *nemAnswer, program nemProgram) {
 	case status < 300 && a.Node != nil:
 		o.outcome = nemOK
 		e := a.event()
-		o.index, o.known, o.seen = e.index, true, e.prev
+		o.index, o.known, o.seen, o.seenIndex = e.index, true, e.prev, e.prevIndex
 		if !o.writes() {
-			o.index, o.seen = 0, e.value
+			o.index, o.seen, o.seenIndex = 0, e.value, e.index
 		}
 		return
 	case a.ErrorCode == 100 && !o.writes():

@@ -31,6 +31,7 @@ type nemFault struct {
 // A nemStrike is what a fault finds: a healthy cluster.
 type nemStrike struct {
 	*nemCluster
+	when      func() time.Duration // since the round began
 	rand      *rand.Rand
 	leader    *nemNode
 	followers []*nemNode
@@ -220,6 +221,7 @@ func (s *nemStrike) suffer(faults []nemFault) {
 		var hit []*nemNode
 		hit, heals[i] = f.strike(s)
 		left := s.others(hit)
+		s.report.timeline("%7.3fs %s: %s for %v; node %s led", s.when().Seconds(), f.kind, names(hit), holds[i].Round(ms), s.leader.name)
 		switch {
 		case alone && f.leader:
 			probes.Go(func() { s.measure(f, left) })
@@ -233,7 +235,19 @@ func (s *nemStrike) suffer(faults []nemFault) {
 		heals[i]()
 	}
 	probes.Wait()
+	s.report.timeline("%7.3fs healed", s.when().Seconds())
 	s.awaitHealth("after " + kind)
+}
+
+func names(nodes []*nemNode) string {
+	if len(nodes) == 0 {
+		return "all nodes"
+	}
+	var names []string
+	for _, n := range nodes {
+		names = append(names, n.name)
+	}
+	return strings.Join(names, ",")
 }
 
 func (s *nemStrike) others(hit []*nemNode) (left []*nemNode) {

@@ -50,13 +50,14 @@ type nemOp struct {
 	prevIndex    uint64        // the index that stands for prev in the request, 0 = prev itself
 	call, ret    time.Duration // since the round began
 
-	outcome nemOutcome
-	seen    string // the value before a write, or that was read; "" = no such key
-	known   bool   // seen is known
-	exists  bool   // of an operation that was refused: there is such a key
-	index   uint64 // of the write: its modifiedIndex
-	at      uint64 // X-Etcd-Index of the answer
-	text    string // an error's
+	outcome   nemOutcome
+	seen      string // the value before a write, or that was read; "" = no such key
+	seenIndex uint64 // its modifiedIndex, 0 = unknown or no such key
+	known     bool   // seen is known
+	exists    bool   // of an operation that was refused: there is such a key
+	index     uint64 // of the write: its modifiedIndex
+	at        uint64 // X-Etcd-Index of the answer
+	text      string // an error's
 }
 
 func (o *nemOp) writes() bool { return o.kind != nemRead && o.kind != nemPlain }

@@ -47,12 +47,24 @@ func newNemReport(t *testing.T, program string, nodes int) *nemReport {
 	}
 }
 
-// violation fails the test. The first twenty are printed.
+// violation fails the test.
 func (r *nemReport) violation(format string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.violations++; r.violations <= 20 {
-		r.t.Errorf("violation: "+format, args...)
+	r.violations++
+	r.t.Errorf("violation: "+format, args...)
+}
+
+// violationsOf is violation for all that a check has found. Five of them are printed.
+func (r *nemReport) violationsOf(check string, found []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.violations += len(found)
+	for _, v := range found[:min(len(found), 5)] {
+		r.t.Errorf("violation: %s: %s", check, v)
+	}
+	if len(found) > 5 {
+		r.t.Errorf("violation: %s: %d more like these", check, len(found)-5)
 	}
 }
 
@@ -84,8 +96,11 @@ func (r *nemReport) gap(f nemFault, gap time.Duration, lost bool) {
 	case lost:
 		r.losses = append(r.losses, gap)
 	}
-	r.t.Logf("%s: gap %v", f.kind, gap.Round(ms))
+	r.t.Logf("         gap %v", gap.Round(ms))
 }
+
+// timeline prints what happens to the cluster.
+func (r *nemReport) timeline(format string, args ...any) { r.t.Logf(format, args...) }
 
 func (r *nemReport) recovered(d time.Duration) {
 	r.mu.Lock()

@@ -141,7 +141,7 @@ func (n *nemRun) round(length time.Duration) {
 		watch.Go(func() { w.follow(watching, i%len(c.nodes), begin) })
 	}
 
-	n.faults(length)
+	n.faults(history, length)
 	stopWork()
 	work.Wait()
 	end, finals, err := n.settle(history, dir)
@@ -158,7 +158,7 @@ func (n *nemRun) round(length time.Duration) {
 }
 
 // faults lets one fault come after another.
-func (n *nemRun) faults(length time.Duration) {
+func (n *nemRun) faults(h *nemHistory, length time.Duration) {
 	c := n.cluster
 	for start := time.Now(); time.Since(start) < length && !n.report.broken(); {
 		leader, err := c.leader(n.t.Context(), c.nodes)
@@ -168,7 +168,7 @@ func (n *nemRun) faults(length time.Duration) {
 			}
 			continue
 		}
-		s := &nemStrike{nemCluster: c, rand: n.rand, leader: leader, losses: make(nemLosses)}
+		s := &nemStrike{nemCluster: c, when: h.now, rand: n.rand, leader: leader, losses: make(nemLosses)}
 		s.followers = s.others([]*nemNode{leader})
 		s.suffer(n.deck.next())
 		time.Sleep(time.Duration(n.rand.Int64N(int64(500 * ms)))) // so that not all faults find the same state

@@ -130,7 +130,8 @@ func checkReads(truth *nemTruth, ops []*nemOp) (violations []string) {
 		if o.writes() || o.outcome != nemOK {
 			continue
 		}
-		if want := truth.at(o.key, o.at); want.value != o.seen {
+		want := truth.at(o.key, o.at)
+		if want.value != o.seen || want.value != "" && want.index != o.seenIndex {
 			violations = append(violations, fmt.Sprintf("change %d left %q of %d in\n  %s", o.at, want.value, want.index, o))
 		}
 	}

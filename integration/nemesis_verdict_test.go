@@ -14,11 +14,6 @@ import (
 
 // check looks for violations in what a round has left.
 func (n *nemRun) check(h *nemHistory, watchers []*nemWatcher, finals []map[string]nemValue, end uint64) {
-	report := func(what string, violations []string) {
-		for _, v := range violations {
-			n.report.violation("%s: %s", what, v)
-		}
-	}
 	moves := 0
 	for _, w := range watchers {
 		moves += w.moves
@@ -27,19 +22,19 @@ func (n *nemRun) check(h *nemHistory, watchers []*nemWatcher, finals []map[strin
 	for key, ops := range h.byKey() {
 		n.checkKey(key, ops)
 	}
-	report("order", checkOrder(h.ops))
+	n.report.violationsOf("order", checkOrder(h.ops))
 
 	truth, violations := checkEvents(watchers[0].events)
-	report("watcher 1", violations)
+	n.report.violationsOf("watcher 1", violations)
 	for _, w := range watchers[1:] {
 		_, violations := checkEvents(w.events)
-		report("watcher "+w.name, violations)
+		n.report.violationsOf("watcher "+w.name, violations)
 		if d := sameEvents(watchers[0], w); d != "" {
 			n.report.violation("watchers: %s", d)
 		}
 	}
-	report("events", checkWrites(watchers[0].events, h.ops))
-	report("reads", checkReads(truth, h.ops))
+	n.report.violationsOf("events", checkWrites(watchers[0].events, h.ops))
+	n.report.violationsOf("reads", checkReads(truth, h.ops))
 	var ledger []*nemOp
 	for _, o := range h.ops {
 		if o.outcome == nemOK && strings.Contains(o.key, "/ledger/") {
@@ -47,7 +42,7 @@ func (n *nemRun) check(h *nemHistory, watchers []*nemWatcher, finals []map[strin
 		}
 	}
 	for i, keys := range finals {
-		report("node "+n.cluster.nodes[i].name+" at the end", checkFinal(keys, truth.final(end), ledger))
+		n.report.violationsOf("node "+n.cluster.nodes[i].name+" at the end", checkFinal(keys, truth.final(end), ledger))
 	}
 	if n.report.broken() {
 		n.keepAll(h, watchers)
