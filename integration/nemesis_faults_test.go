@@ -51,6 +51,8 @@ var nemProcessFaults = []nemFault{
 	{kind: "kill -9 all", max: 500 * ms, strike: func(s *nemStrike) ([]*nemNode, func()) { return s.killAll(s.nodes...) }},
 	{kind: "stop leader", leader: true, short: true, min: 500 * ms, max: 5 * sc, strike: func(s *nemStrike) ([]*nemNode, func()) { return s.pause(s.leader) }},
 	{kind: "stop follower", min: 500 * ms, max: 4 * sc, strike: func(s *nemStrike) ([]*nemNode, func()) { return s.pause(s.follower()) }},
+	{kind: "slow leader", min: 1 * sc, max: 4 * sc, strike: func(s *nemStrike) ([]*nemNode, func()) { return s.slow(s.leader) }},
+	{kind: "slow follower", min: 1 * sc, max: 3 * sc, strike: func(s *nemStrike) ([]*nemNode, func()) { return s.slow(s.follower()) }},
 	{kind: "shut down leader", leader: true, graceful: true, max: 1 * sc, strike: func(s *nemStrike) ([]*nemNode, func()) { return s.shutDown(s.leader) }},
 	{kind: "shut down follower", max: 1 * sc, strike: func(s *nemStrike) ([]*nemNode, func()) { return s.shutDown(s.follower()) }},
 }
@@ -95,6 +97,30 @@ func (s *nemStrike) killAll(nodes ...*nemNode) ([]*nemNode, func()) {
 func (s *nemStrike) pause(n *nemNode) ([]*nemNode, func()) {
 	s.signal(n, syscall.SIGSTOP)
 	return []*nemNode{n}, func() { s.signal(n, syscall.SIGCONT) }
+}
+
+// slow lets a node run for a third of the time only.
+func (s *nemStrike) slow(n *nemNode) ([]*nemNode, func()) {
+	end, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for tick := time.NewTicker(150 * ms); ; {
+			s.signal(n, syscall.SIGSTOP)
+			select {
+			case <-end:
+				tick.Stop()
+				return
+			case <-time.After(100 * ms):
+			}
+			s.signal(n, syscall.SIGCONT)
+			<-tick.C
+		}
+	}()
+	return []*nemNode{n}, func() {
+		close(end)
+		<-ended
+		s.signal(n, syscall.SIGCONT)
+	}
 }
 
 func (s *nemStrike) shutDown(n *nemNode) ([]*nemNode, func()) {
