@@ -29,7 +29,7 @@ func newNemCluster(t *testing.T, program nemProgram, nodes int, report *nemRepor
 	c := &nemCluster{program: program, network: newNemNetwork(t, nodes), report: report}
 	c.http = c.client()
 	for i := range nodes {
-		n := &nemNode{i: i, name: string(rune('a' + i)), dir: t.TempDir(), fresh: true}
+		n := &nemNode{i: i, name: string(rune('a' + i)), dir: t.TempDir(), logs: t.ArtifactDir(), fresh: true}
 		n.api, n.peer, n.bind = c.network.addrs(i)
 		c.nodes = append(c.nodes, n)
 	}

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -208,7 +209,13 @@ func (s *nemStrike) everywhere(share float64) nemLosses {
 // A nemDeck deals faults: each kind comes once before one comes again.
 type nemDeck struct {
 	rand *rand.Rand
+	only string // a word in the kind of every fault
 	left [][]nemFault
+}
+
+// knows tells whether there are faults of the kind that is wanted.
+func (d *nemDeck) knows() bool {
+	return slices.ContainsFunc(slices.Concat(nemProcessFaults, nemNetworkFaults), func(f nemFault) bool { return strings.Contains(f.kind, d.only) })
 }
 
 func (d *nemDeck) next() []nemFault {
@@ -223,6 +230,9 @@ func (d *nemDeck) next() []nemFault {
 				[]nemFault{nemProcessFaults[0]}, // the one that is asked about most
 				[]nemFault{nemNetworkFaults[d.rand.IntN(len(nemNetworkFaults))], nemProcessFaults[d.rand.IntN(len(nemProcessFaults))]})
 		}
+		d.left = slices.DeleteFunc(d.left, func(hand []nemFault) bool {
+			return slices.ContainsFunc(hand, func(f nemFault) bool { return !strings.Contains(f.kind, d.only) })
+		})
 		d.rand.Shuffle(len(d.left), func(i, j int) { d.left[i], d.left[j] = d.left[j], d.left[i] })
 	}
 	hand := d.left[0]

@@ -19,7 +19,7 @@ import (
 // A nemNode is a member of the cluster; its process comes and goes.
 type nemNode struct {
 	i               int
-	name, dir       string
+	name, dir, logs string
 	api, peer, bind string
 
 	mu      sync.Mutex
@@ -89,7 +89,7 @@ func (c *nemCluster) ended(n *nemNode, p *nemProcess) {
 	close(p.done)
 }
 
-func (n *nemNode) logFile() string { return filepath.Join(n.dir, "node.log") }
+func (n *nemNode) logFile() string { return filepath.Join(n.logs, n.name+".log") }
 
 func (n *nemNode) logTail(size int) []byte {
 	data, err := os.ReadFile(n.logFile())

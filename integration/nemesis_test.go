@@ -36,7 +36,8 @@ import (
 //
 // NEMESIS_DURATION is how long to go on, NEMESIS_SEED draws the same faults again (the
 // times of processes are their own), NEMESIS_NODES sets the size, NEMESIS_PROGRAMS
-// (confd,etcd) what to run, NEMESIS_NETWORK=proxies does without network namespaces.
+// (confd,etcd) what to run, NEMESIS_FAULTS=leader draws only the faults with that word in
+// their name, NEMESIS_NETWORK=proxies does without network namespaces.
 func TestNemesis(t *testing.T) {
 	duration, nodes, seed, programs := 75*time.Second, 3, rand.Uint64N(1<<32), "confd"
 	if s := os.Getenv("NEMESIS_DURATION"); s != "" {
@@ -86,7 +87,10 @@ func runNemesis(t *testing.T, program nemProgram, r *nemReport, seed uint64, dur
 	}()
 	c.startAll(t)
 	n := &nemRun{t: t, cluster: c, report: r, rand: rand.New(rand.NewPCG(seed, 0))}
-	n.deck = &nemDeck{rand: n.rand}
+	n.deck = &nemDeck{rand: n.rand, only: os.Getenv("NEMESIS_FAULTS")}
+	if !n.deck.knows() {
+		t.Fatalf("NEMESIS_FAULTS=%q: no fault is called so", n.deck.only)
+	}
 	start := time.Now()
 	for !r.broken() && time.Since(start) < duration {
 		n.round(min(nemRoundTime, duration-time.Since(start)))
