@@ -136,17 +136,27 @@ func (c *nemCluster) leader(ctx context.Context, of []*nemNode) (*nemNode, error
 	return nil, fmt.Errorf("no leader by most nodes: %v: %w", votes, errors.Join(errs...))
 }
 
-// awaitHealth waits until all nodes agree on a leader and serve linearizable reads.
+func (c *nemCluster) allHealthy() error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	leader, err := c.leader(ctx, c.nodes)
+	if err != nil {
+		return err
+	}
+	for _, n := range c.nodes {
+		if err := c.healthy(n); err != nil {
+			return err
+		}
+	}
+	return c.program.voting(ctx, c, leader)
+}
+
+// awaitHealth waits until all nodes agree on a leader, vote, and serve linearizable reads.
 func (c *nemCluster) awaitHealth(when string) error {
 	start, limit := time.Now(), 2*patience
 	for {
-		l, err := c.leader(context.Background(), c.nodes)
-		for _, n := range c.nodes {
-			if err == nil {
-				err = c.healthy(n)
-			}
-		}
-		if err == nil && l != nil {
+		err := c.allHealthy()
+		if err == nil {
 			c.report.recovered(time.Since(start))
 			return nil
 		}

@@ -4,7 +4,10 @@
 package integration
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -23,6 +26,9 @@ type nemProgram interface {
 
 	// streams says that a stream may begin in the past.
 	streams() bool
+
+	// voting tells whether all nodes vote, seen from one of them.
+	voting(ctx context.Context, c *nemCluster, n *nemNode) error
 
 	// refused tells whether an error 300 with that cause promises that nothing was and
 	// will be written.
@@ -54,6 +60,27 @@ func (nemConfd) command(c *nemCluster, i int, fresh bool) []string {
 	return args
 }
 
+func (nemConfd) voting(ctx context.Context, c *nemCluster, n *nemNode) error {
+	body, err := c.get(ctx, n, "/v2/stats/cluster")
+	if err != nil {
+		return err
+	}
+	var stats struct{ Members []struct{ Name, Role string } }
+	if err := json.Unmarshal(body, &stats); err != nil {
+		return err
+	}
+	votes := 0
+	for _, m := range stats.Members {
+		if m.Role == "leader" || m.Role == "follower" {
+			votes++
+		}
+	}
+	if votes != len(c.nodes) {
+		return fmt.Errorf("%d of %d nodes vote: %s", votes, len(c.nodes), body)
+	}
+	return nil
+}
+
 func (nemConfd) refused(cause string) bool { // docs/api.md says so
 	return cause == "etcdserver: no leader" || cause == "etcdserver: too many requests"
 }
@@ -80,6 +107,8 @@ func (nemEtcd) command(c *nemCluster, i int, _ bool) []string {
 		"--initial-cluster", strings.Join(initial, ","),
 	}
 }
+
+func (nemEtcd) voting(context.Context, *nemCluster, *nemNode) error { return nil }
 
 func (nemEtcd) refused(string) bool { return false }
 
