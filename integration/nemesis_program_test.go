@@ -48,7 +48,7 @@ func (nemConfd) streams() bool  { return true }
 func (nemConfd) command(c *nemCluster, i int, fresh bool) []string {
 	n := c.nodes[i]
 	args := []string{
-		filepath.Join(binDir, "confd"), "-store-only", "-name", n.name, "-data-dir", filepath.Join(n.dir, "data"),
+		filepath.Join(binDir, "confd"), "-store-only", "-log-format", "json", "-name", n.name, "-data-dir", filepath.Join(n.dir, "data"),
 		"-addr", n.api, "-peer-addr", n.peer,
 	}
 	if n.bind != n.peer {

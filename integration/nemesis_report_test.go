@@ -96,11 +96,13 @@ func (r *nemReport) gap(f nemFault, gap time.Duration, lost bool) {
 	case lost:
 		r.losses = append(r.losses, gap)
 	}
-	r.t.Logf("         gap %v", gap.Round(ms))
+	r.timeline("         gap %v", gap.Round(ms))
 }
 
-// timeline prints what happens to the cluster.
-func (r *nemReport) timeline(format string, args ...any) { r.t.Logf(format, args...) }
+// timeline prints what happens to the cluster, with the time as in the nodes' logs.
+func (r *nemReport) timeline(format string, args ...any) {
+	r.t.Logf("%s "+format, append([]any{time.Now().UTC().Format("15:04:05.000")}, args...)...)
+}
 
 func (r *nemReport) recovered(d time.Duration) {
 	r.mu.Lock()
