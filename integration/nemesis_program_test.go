@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // A nemProgram is what the nodes of a cluster run.
@@ -26,6 +27,9 @@ type nemProgram interface {
 
 	// streams says that a stream may begin in the past.
 	streams() bool
+
+	// gapGoal is what half of the leader losses must stay below, 0 for no matter.
+	gapGoal() time.Duration
 
 	// voting tells whether all nodes vote, seen from one of them.
 	voting(ctx context.Context, c *nemCluster, n *nemNode) error
@@ -44,6 +48,8 @@ type nemConfd struct{}
 func (nemConfd) name() string   { return "confd" }
 func (nemConfd) together() bool { return false }
 func (nemConfd) streams() bool  { return true }
+
+func (nemConfd) gapGoal() time.Duration { return nemGapGoal }
 
 func (nemConfd) command(c *nemCluster, i int, fresh bool) []string {
 	n := c.nodes[i]
@@ -93,6 +99,8 @@ type nemEtcd struct{}
 func (nemEtcd) name() string   { return "etcd" }
 func (nemEtcd) together() bool { return true }
 func (nemEtcd) streams() bool  { return false }
+
+func (nemEtcd) gapGoal() time.Duration { return 0 }
 
 func (nemEtcd) command(c *nemCluster, i int, _ bool) []string {
 	n := c.nodes[i]

@@ -144,16 +144,31 @@ func (r *nemReport) keep(name string, data []byte) string {
 	return path
 }
 
-// gapGoal is what a leader loss may cost at default timeouts.
-const gapGoal = 1500 * ms
+// nemGapGoal is what a leader loss should cost at most at default timeouts. A machine that
+// has other things to do may miss it now and then, and not as a rule.
+const nemGapGoal = 1500 * ms
+
+func (r *nemReport) checkGaps(goal time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if p50 := median(r.losses); goal > 0 && p50 > goal {
+		r.t.Errorf("half of the leader losses cost %v and more, the goal is %v: %v", p50, goal, r.losses)
+	}
+}
+
+func median(d []time.Duration) time.Duration {
+	if len(d) == 0 {
+		return 0
+	}
+	return slices.Sorted(slices.Values(d))[len(d)/2]
+}
 
 // spread describes durations.
 func spread(d []time.Duration) string {
 	if len(d) == 0 {
 		return "none"
 	}
-	d = slices.Sorted(slices.Values(d))
-	return fmt.Sprintf("%d: p50 %v, max %v", len(d), d[len(d)/2].Round(ms), d[len(d)-1].Round(ms))
+	return fmt.Sprintf("%d: p50 %v, max %v", len(d), median(d).Round(ms), slices.Max(d).Round(ms))
 }
 
 // lines are the report, as label and value.
@@ -181,7 +196,7 @@ func (r *nemReport) lines() (lines [][2]string) {
 	}
 	add("VIOLATIONS", "%d", r.violations)
 	add("gap per leader loss", "%s", spread(r.losses))
-	add("  goal", "%v; missed %d times", gapGoal, len(slices.DeleteFunc(slices.Clone(r.losses), func(d time.Duration) bool { return d < gapGoal })))
+	add("  goal", "%v; missed %d times", nemGapGoal, len(slices.DeleteFunc(slices.Clone(r.losses), func(d time.Duration) bool { return d < nemGapGoal })))
 	add("gap per handover", "%s", spread(r.handovers))
 	for _, f := range slices.Concat(nemProcessFaults, nemNetworkFaults) {
 		if f.leader {

@@ -96,6 +96,7 @@ func runNemesis(t *testing.T, program nemProgram, r *nemReport, seed uint64, dur
 		n.round(min(nemRoundTime, duration-time.Since(start)))
 		r.took = time.Since(start)
 	}
+	r.checkGaps(program.gapGoal())
 }
 
 const (
