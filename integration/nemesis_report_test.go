@@ -108,6 +108,7 @@ func (r *nemReport) recovered(d time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.recoveries = append(r.recoveries, d)
+	r.timeline("         healthy after %v", d.Round(ms))
 }
 
 func (r *nemReport) answered(d time.Duration) {
