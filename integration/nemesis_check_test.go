@@ -105,22 +105,26 @@ func TestNemesisOrder(t *testing.T) {
 	}
 }
 
+// nemStory is what a watcher is told of four writes.
+var nemStory = []nemEvent{
+	{index: 5, action: "set", key: "/a", value: "1"},
+	{index: 6, action: "create", key: "/b", value: "2"},
+	{index: 8, action: "compareAndSwap", key: "/a", value: "3", prev: "1", prevIndex: 5},
+	{index: 9, action: "delete", key: "/b", prev: "2", prevIndex: 6},
+}
+
+// acked is an acknowledged write of that story.
+func (o nemOp) acked(key string, index uint64) *nemOp {
+	o.key, o.index = key, index
+	return &o
+}
+
 // TestNemesisWatch shows that events which are lost, repeated, out of order or made up
-// are found, and so are reads and final states that disagree with them.
+// are found, and so are reads that disagree with them.
 func TestNemesisWatch(t *testing.T) {
-	events := []nemEvent{
-		{index: 5, action: "set", key: "/a", value: "1"},
-		{index: 6, action: "create", key: "/b", value: "2"},
-		{index: 8, action: "compareAndSwap", key: "/a", value: "3", prev: "1", prevIndex: 5},
-		{index: 9, action: "delete", key: "/b", prev: "2", prevIndex: 6},
-	}
-	op := func(kind nemKind, key, value, before string, index uint64) *nemOp {
-		o := nemWrote(kind, before, value)
-		o.key, o.index = key, index
-		return &o
-	}
+	events := nemStory
 	ops := []*nemOp{
-		op(nemSet, "/a", "1", "", 5), op(nemCreate, "/b", "2", "", 6), op(nemSwap, "/a", "3", "1", 8),
+		nemWrote(nemSet, "", "1").acked("/a", 5), nemWrote(nemCreate, "", "2").acked("/b", 6), nemWrote(nemSwap, "1", "3").acked("/a", 8),
 		{kind: nemDelete, key: "/b", outcome: nemOpen},
 		{kind: nemPlain, key: "/a", outcome: nemOK, known: true, seen: "1", seenIndex: 5, at: 7},
 		{kind: nemRead, key: "/b", outcome: nemOK, known: true, at: 9},
@@ -157,7 +161,7 @@ func TestNemesisWatch(t *testing.T) {
 		{"one write, two events", append(slices.Clone(events), nemEvent{index: 10, action: "compareAndSwap", key: "/a", value: "3", prev: "3", prevIndex: 8}), ops, "one write, two events"},
 		{"another index than acknowledged", events, changed(0, func(o *nemOp) { o.index = 7 }), "no event tells of the acknowledged"},
 		{"another value than acknowledged", events, changed(0, func(o *nemOp) { o.value = "9" }), "is not the acknowledged"},
-		{"one index for two", events, append(slices.Clone(ops), op(nemSet, "/a", "1", "", 5)), "two acknowledged writes"},
+		{"one index for two", events, append(slices.Clone(ops), nemWrote(nemSet, "", "1").acked("/a", 5)), "two acknowledged writes"},
 		{"a refused write happened", events, changed(1, func(o *nemOp) { o.outcome = nemRefused }), "nobody can have done 6"},
 		{"a write that was not done happened", events, changed(1, func(o *nemOp) { o.outcome = nemNot }), "nobody can have done 6"},
 		{"a read of the future", events, changed(4, func(o *nemOp) { o.seen = "3" }), `change 7 left "1" of 5`},
@@ -167,17 +171,21 @@ func TestNemesisWatch(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", test.name, got, test.want)
 		}
 	}
+}
 
-	a, b := &nemWatcher{name: "1", events: events}, &nemWatcher{name: "2", events: events[:3]}
+// TestNemesisEnd shows that watchers which were told different things, and nodes which
+// end up with other keys than they were, are found.
+func TestNemesisEnd(t *testing.T) {
+	a, b := &nemWatcher{name: "1", events: nemStory}, &nemWatcher{name: "2", events: nemStory[:3]}
 	if got := sameEvents(a, a); got != "" {
 		t.Errorf("the same watcher twice: %s", got)
 	}
 	if got := sameEvents(a, b); !strings.Contains(got, "only watcher 1 was told of 9 delete /b") {
 		t.Errorf("a watcher that lost the last event: %q", got)
 	}
-	truth, _ := checkEvents(events)
+	truth, _ := checkEvents(nemStory)
 	final := map[string]nemValue{"/a": {"3", 8}}
-	ledger := []*nemOp{ops[2]}
+	ledger := []*nemOp{nemWrote(nemSwap, "1", "3").acked("/a", 8)}
 	if got := checkFinal(final, truth.final(9), ledger); len(got) > 0 {
 		t.Errorf("violations where there are none: %q", got)
 	}

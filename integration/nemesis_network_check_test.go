@@ -35,55 +35,13 @@ func TestNemesisNetwork(t *testing.T) {
 	})
 }
 
+// nemMoment is long enough for what is not lost.
+const nemMoment = 300 * ms
+
 // testNemNetwork sends from one node to another and back.
 func testNemNetwork(t *testing.T, network nemNetwork, from, to int) {
-	_, peer, bind := network.addrs(to)
-	var l net.Listener
-	var err error
-	if e := network.in(to, func() { l, err = net.Listen("tcp", bind) }); e != nil || err != nil {
-		t.Fatal(e, err)
-	}
-	defer l.Close()
-	dial := func(within time.Duration) (net.Conn, error) {
-		var c net.Conn
-		var err error
-		if e := network.in(from, func() { c, err = net.DialTimeout("tcp", peer, within) }); e != nil {
-			t.Fatal(e)
-		}
-		return c, err
-	}
-	c, err := dial(patience)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	s, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-
+	p := newNemPair(t, network, from, to)
 	there, back := nemLink{from, to}, nemLink{to, from}
-	n := 0
-	// arrives tells whether what is sent now arrives; what is held back comes first later.
-	arrives := func(src, dst net.Conn, within time.Duration) bool {
-		t.Helper()
-		n++
-		line := fmt.Sprintf("%08d", n)
-		if _, err := io.WriteString(src, line); err != nil {
-			t.Fatal(err)
-		}
-		dst.SetReadDeadline(time.Now().Add(within))
-		for buf := make([]byte, len(line)); ; {
-			if _, err := io.ReadFull(dst, buf); err != nil {
-				return false
-			}
-			if string(buf) == line {
-				return true
-			}
-		}
-	}
-	const moment = 300 * time.Millisecond
 	for _, step := range []struct {
 		what        string
 		lost        nemLosses
@@ -96,7 +54,7 @@ func testNemNetwork(t *testing.T, network nemNetwork, from, to int) {
 		{"healed again", nemLosses{}, true, true},
 		{"both are cut", nemLosses{}.cut([]int{from}, []int{to}), false, false},
 		{"a third is lost", nemLosses{there: 0.33, back: 0.33}, true, true},
-		{"another link is cut", nemLosses{{2, to}: 1, {to, 2}: 1}, true, true},
+		{"other links are cut", nemLosses{{2, to}: 1, {to, 2}: 1}, true, true},
 	} {
 		if err := network.lose(step.lost); err != nil {
 			t.Fatal(err)
@@ -105,12 +63,8 @@ func testNemNetwork(t *testing.T, network nemNetwork, from, to int) {
 			way      string
 			src, dst net.Conn
 			want     bool
-		}{{"there", c, s, step.there}, {"back", s, c, step.back}} {
-			within := patience
-			if !d.want {
-				within = moment
-			}
-			if got := arrives(d.src, d.dst, within); got != d.want {
+		}{{"there", p.dialed, p.accepted, step.there}, {"back", p.accepted, p.dialed, step.back}} {
+			if got := p.arrives(t, d.src, d.dst, d.want); got != d.want {
 				t.Errorf("%s: arrives %s: got %v, want %v", step.what, d.way, got, d.want)
 			}
 		}
@@ -119,13 +73,70 @@ func testNemNetwork(t *testing.T, network nemNetwork, from, to int) {
 		t.Fatal(err)
 	}
 	defer network.lose(nil)
-	if c, err := dial(moment); err == nil { // a proxy has accepted and says nothing
+	if c, err := p.dial(nemMoment); err == nil { // a proxy has accepted and says nothing
 		defer c.Close()
-		c.SetReadDeadline(time.Now().Add(moment))
-		l.(*net.TCPListener).SetDeadline(time.Now().Add(moment))
-		if s, err := l.Accept(); err == nil {
+		p.listener.SetDeadline(time.Now().Add(nemMoment))
+		if s, err := p.listener.Accept(); err == nil {
 			s.Close()
 			t.Error("a connection was made over a link that is cut")
+		}
+	}
+}
+
+// A nemPair is a connection from a node to another.
+type nemPair struct {
+	listener         *net.TCPListener
+	dial             func(within time.Duration) (net.Conn, error)
+	dialed, accepted net.Conn
+	sent             int
+}
+
+func newNemPair(t *testing.T, network nemNetwork, from, to int) *nemPair {
+	t.Helper()
+	_, peer, bind := network.addrs(to)
+	var l net.Listener
+	var err error
+	if e := network.in(to, func() { l, err = net.Listen("tcp", bind) }); e != nil || err != nil {
+		t.Fatal(e, err)
+	}
+	t.Cleanup(func() { l.Close() })
+	p := &nemPair{listener: l.(*net.TCPListener)}
+	p.dial = func(within time.Duration) (c net.Conn, err error) {
+		if e := network.in(from, func() { c, err = net.DialTimeout("tcp", peer, within) }); e != nil {
+			return nil, e
+		}
+		return c, err
+	}
+	if p.dialed, err = p.dial(patience); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.dialed.Close() })
+	if p.accepted, err = l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.accepted.Close() })
+	return p
+}
+
+// arrives tells whether what is sent now arrives; what was held back comes before it.
+func (p *nemPair) arrives(t *testing.T, src, dst net.Conn, expected bool) bool {
+	t.Helper()
+	p.sent++
+	line := fmt.Sprintf("%08d", p.sent)
+	if _, err := io.WriteString(src, line); err != nil {
+		t.Fatal(err)
+	}
+	within := patience
+	if !expected {
+		within = nemMoment
+	}
+	dst.SetReadDeadline(time.Now().Add(within))
+	for buf := make([]byte, len(line)); ; {
+		if _, err := io.ReadFull(dst, buf); err != nil {
+			return false
+		}
+		if string(buf) == line {
+			return true
 		}
 	}
 }

@@ -118,7 +118,7 @@ type nemRun struct {
 
 // round lets clients, watchers and faults loose for some time and checks what came of it.
 func (n *nemRun) round(length time.Duration) {
-	c, dir := n.cluster, fmt.Sprintf("/nem/%d", n.rounds)
+	dir := fmt.Sprintf("/nem/%d", n.rounds)
 	n.rounds++
 	history := &nemHistory{start: time.Now()}
 	begin, err := n.write(history, dir+"/begin")
@@ -126,40 +126,57 @@ func (n *nemRun) round(length time.Duration) {
 		n.report.violation("a healthy cluster refuses a write: %v", err)
 		return
 	}
-	working, stopWork := context.WithCancel(n.t.Context())
-	watching, stopWatch := context.WithCancel(n.t.Context())
-	defer stopWork()
-	defer stopWatch()
-	var work, watch sync.WaitGroup
-	keys := &nemKeys{dir: dir}
-	for id := range nemClients {
-		client := &nemClient{id: id, cluster: c, history: history, keys: keys, http: c.client(), node: id % len(c.nodes), rand: rand.New(rand.NewPCG(n.rand.Uint64(), 0))}
-		work.Go(func() { client.work(working) })
-	}
-	var watchers []*nemWatcher
-	for i := range nemWatchers {
-		w := &nemWatcher{name: string(rune('1' + i)), dir: dir, client: c.client(), stream: i == 1 && c.program.streams()}
-		for _, node := range c.nodes {
-			w.nodes = append(w.nodes, node.api)
-		}
-		watchers = append(watchers, w)
-		watch.Go(func() { w.follow(watching, i%len(c.nodes), begin) })
-	}
-
+	watchers, stopWatchers := n.watch(dir, begin)
+	defer stopWatchers()
+	stopClients := n.work(dir, history)
 	n.faults(history, length)
-	stopWork()
-	work.Wait()
+	stopClients()
 	end, finals, err := n.settle(history, dir)
 	if err == nil {
 		err = n.caughtUp(watchers, end)
 	}
-	stopWatch()
-	watch.Wait()
 	if err != nil {
 		n.report.violation("the end of round %d: %v", n.rounds, err)
 	}
+	stopWatchers()
 	n.check(history, watchers, finals, end)
 	n.forget(dir)
+}
+
+// work starts the clients. What it returns waits for them to end.
+func (n *nemRun) work(dir string, h *nemHistory) (stop func()) {
+	ctx, cancel := context.WithCancel(n.t.Context())
+	var wg sync.WaitGroup
+	keys := &nemKeys{dir: dir}
+	for id := range nemClients {
+		c := &nemClient{
+			id: id, cluster: n.cluster, history: h, keys: keys, http: n.cluster.client(),
+			node: id % len(n.cluster.nodes), rand: rand.New(rand.NewPCG(n.rand.Uint64(), 0)),
+		}
+		wg.Go(func() { c.work(ctx) })
+	}
+	return func() {
+		cancel()
+		wg.Wait()
+	}
+}
+
+// watch starts the watchers. What it returns waits for them to end.
+func (n *nemRun) watch(dir string, first uint64) (watchers []*nemWatcher, stop func()) {
+	ctx, cancel := context.WithCancel(n.t.Context())
+	var wg sync.WaitGroup
+	for i := range nemWatchers {
+		w := &nemWatcher{name: fmt.Sprint(i + 1), dir: dir, client: n.cluster.client(), stream: i == 1 && n.cluster.program.streams()}
+		for _, node := range n.cluster.nodes {
+			w.nodes = append(w.nodes, node.api)
+		}
+		watchers = append(watchers, w)
+		wg.Go(func() { w.follow(ctx, i%len(w.nodes), first) })
+	}
+	return watchers, func() {
+		cancel()
+		wg.Wait()
+	}
 }
 
 // faults lets one fault come after another.

@@ -71,24 +71,19 @@ func sameEvents(a, b *nemWatcher) string {
 // checkWrites holds the events against what the clients know: an acknowledged write is
 // told with its index, a refused one never, one with an open outcome at most once.
 func checkWrites(events []nemEvent, ops []*nemOp) (violations []string) {
+	acked, violations := checkAcked(events, ops)
+	return append(violations, checkAuthors(events, ops, acked)...)
+}
+
+// checkAcked looks for the event of each acknowledged write, and returns which they are.
+func checkAcked(events []nemEvent, ops []*nemOp) (acked map[uint64]*nemOp, violations []string) {
 	byIndex := make(map[uint64]nemEvent)
 	for _, e := range events {
 		byIndex[e.index] = e
 	}
-	taken := make(map[uint64]*nemOp)
-	written := make(map[string]*nemOp) // :: value → the operation that may have written it
-	removing := make(map[string]int)   // :: key → deletions with an open outcome
+	acked = make(map[uint64]*nemOp)
 	for _, o := range ops {
-		if !o.writes() {
-			continue
-		}
-		if o.value != "" && (o.outcome == nemOK || o.outcome == nemOpen) {
-			written[o.value] = o
-		}
-		if o.outcome == nemOpen && o.value == "" {
-			removing[o.key]++
-		}
-		if o.outcome != nemOK {
+		if !o.writes() || o.outcome != nemOK {
 			continue
 		}
 		e, ok := byIndex[o.index]
@@ -97,22 +92,38 @@ func checkWrites(events []nemEvent, ops []*nemOp) (violations []string) {
 			violations = append(violations, fmt.Sprintf("no event tells of the acknowledged\n  %s", o))
 		case e.key != o.key || e.value != o.value || e.action != string(o.kind) || o.known && e.prev != o.seen:
 			violations = append(violations, fmt.Sprintf("event %s is not the acknowledged\n  %s", e, o))
-		case taken[o.index] != nil:
-			violations = append(violations, fmt.Sprintf("event %s is two acknowledged writes:\n  %s\n  %s", e, o, taken[o.index]))
+		case acked[o.index] != nil:
+			violations = append(violations, fmt.Sprintf("event %s is two acknowledged writes:\n  %s\n  %s", e, o, acked[o.index]))
 		}
-		taken[o.index] = o
+		acked[o.index] = o
+	}
+	return acked, violations
+}
+
+// checkAuthors looks for the operation behind each event.
+func checkAuthors(events []nemEvent, ops []*nemOp, acked map[uint64]*nemOp) (violations []string) {
+	writers := make(map[string]*nemOp) // :: value → the operation that may have written it
+	removing := make(map[string]int)   // :: key → deletions with an open outcome
+	for _, o := range ops {
+		switch {
+		case !o.writes() || o.outcome != nemOK && o.outcome != nemOpen:
+		case o.value != "":
+			writers[o.value] = o
+		case o.outcome == nemOpen:
+			removing[o.key]++
+		}
 	}
 	told := make(map[string]nemEvent) // :: value → the event that brought it
 	for _, e := range events {
 		if e.value == "" {
-			if taken[e.index] == nil {
+			if acked[e.index] == nil {
 				if removing[e.key]--; removing[e.key] < 0 {
 					violations = append(violations, fmt.Sprintf("nobody can have done %s", e))
 				}
 			}
 			continue
 		}
-		if o := written[e.value]; o == nil || o.key != e.key || o.outcome == nemOpen && string(o.kind) != e.action {
+		if o := writers[e.value]; o == nil || o.key != e.key || o.outcome == nemOpen && string(o.kind) != e.action {
 			violations = append(violations, fmt.Sprintf("nobody can have done %s", e))
 		}
 		if first, ok := told[e.value]; ok {
