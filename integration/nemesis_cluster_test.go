@@ -46,7 +46,7 @@ func newNemCluster(t *testing.T, program nemProgram, nodes int, report *nemRepor
 // client returns an HTTP client with connections of its own.
 func (c *nemCluster) client() *http.Client {
 	return &http.Client{
-		Transport:     &http.Transport{DialContext: nemDial(c.network), MaxIdleConnsPerHost: 64},
+		Transport:     &http.Transport{DialContext: nemDial(c.network), MaxIdleConnsPerHost: 64, IdleConnTimeout: 10 * time.Second},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }

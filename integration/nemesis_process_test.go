@@ -52,23 +52,19 @@ func (c *nemCluster) start(n *nemNode) error {
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = n.dir, log, log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	fmt.Fprintf(log, "--- %s: %s\n", time.Now().Format(time.StampMilli), strings.Join(argv, " "))
-	started := make(chan error)
+	started := make(chan error, 2)
 	go func() {
+		defer log.Close()
 		// Pdeathsig is about the thread that has started the process: it waits here.
 		runtime.LockOSThread()
-		err := c.network.in(n.i, func() {
+		started <- c.network.in(n.i, func() {
 			err := p.cmd.Start()
 			started <- err
 			if err == nil {
 				p.err = p.cmd.Wait()
+				c.ended(n, p)
 			}
 		})
-		if p.cmd.Process == nil {
-			started <- err
-			return
-		}
-		log.Close()
-		c.ended(n, p)
 	}()
 	if err := <-started; err != nil {
 		return fmt.Errorf("starting node %s: %w", n.name, err)
@@ -79,6 +75,7 @@ func (c *nemCluster) start(n *nemNode) error {
 	return nil
 }
 
+// ended notes that a node's process has ended.
 func (c *nemCluster) ended(n *nemNode, p *nemProcess) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
