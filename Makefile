@@ -1,9 +1,9 @@
 # Everything a newcomer and the CI need. "make test" is the one that matters.
 
-PACKAGES = nginx haproxy curl openssl etcd-server etcd-client python3-etcd
+PACKAGES = nginx haproxy curl openssl etcd-server etcd-client python3-etcd iproute2 nftables
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: all build test deps check race fuzz bench docs
+.PHONY: all build test deps check race fuzz bench docs nemesis
 
 all: build
 
@@ -15,9 +15,9 @@ test: deps ## install what the tests need, run them all
 
 # The tests use real programs from Debian's packages. Their services are not started:
 # a policy-rc.d that says no stands in for the time of the installation.
-deps: ## install nginx, haproxy, curl, openssl, etcd and its clients if one is missing (Debian, root)
+deps: ## install nginx, haproxy, curl, openssl, etcd and its clients, ip and nft if one is missing (Debian, root)
 	@missing=; \
-	for p in nginx haproxy curl openssl etcd etcdctl; do \
+	for p in nginx haproxy curl openssl etcd etcdctl ip nft; do \
 		PATH="$$PATH:/usr/sbin" command -v $$p >/dev/null || missing="$$missing $$p"; \
 	done; \
 	/usr/bin/python3 -c 'import etcd' 2>/dev/null || missing="$$missing python3-etcd"; \
@@ -44,6 +44,10 @@ fuzz: ## every fuzz target for FUZZTIME; what it finds is kept in testdata/fuzz
 		echo "$$target in $$(dirname $$file)"; \
 		go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file) || exit 1; \
 	done
+
+NEMESIS = 1h
+nemesis: deps ## kill, stop and cut off the nodes of a cluster for that long, then of etcd's for comparison
+	NEMESIS_DURATION=$(NEMESIS) NEMESIS_PROGRAMS=confd,etcd go test ./integration -run '^TestNemesis$$' -count=1 -timeout 0 -v
 
 docs: ## write the generated pages of docs/ anew
 	go test . ./template -run Doc -update

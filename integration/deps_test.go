@@ -145,7 +145,7 @@ func TestImportsFollowTheMap(t *testing.T) {
 // TestBinaryHasNoTestCode keeps test kits and test libraries out of the program.
 func TestBinaryHasNoTestCode(t *testing.T) {
 	for _, p := range goList(t, "-deps", ".") {
-		for _, bad := range []string{"confd/backends/backendtest", "confd/raftkv/raftkvtest", "pgregory.net/rapid"} {
+		for _, bad := range []string{"confd/backends/backendtest", "confd/raftkv/raftkvtest", "pgregory.net/rapid", "github.com/anishathalye/porcupine"} {
 			if p.ImportPath == bad {
 				t.Errorf("the program is linked with %s", bad)
 			}
