@@ -3,7 +3,7 @@
 PACKAGES = nginx haproxy curl openssl etcd-server etcd-client python3-etcd iproute2 nftables
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: all build test deps check race fuzz bench docs nemesis
+.PHONY: all build test deps check race sim fuzz bench docs nemesis
 
 all: build
 
@@ -36,7 +36,13 @@ check: ## gofmt, vet, staticcheck
 	go run $(STATICCHECK) ./...
 
 race: ## all tests but the real processes, with the race detector
-	go test -race $$(go list ./... | grep -v /integration)
+	SIM_RUNS=10 go test -race $$(go list ./... | grep -v /integration)
+
+# Each has a seed of its own, from SIM_SEED on.
+SIM_RUNS = 3000
+SIM_SEED = 1000
+sim: ## schedules of faults over clusters in one process
+	SIM_RUNS=$(SIM_RUNS) SIM_SEED=$(SIM_SEED) go test -count=1 -timeout 0 -run 'TestSim$$' ./raftkv
 
 FUZZTIME = 30s
 fuzz: ## every fuzz target for FUZZTIME; what it finds is kept in testdata/fuzz

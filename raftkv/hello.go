@@ -99,7 +99,8 @@ func (n *Node) greet(proto byte, h hello) helloReply {
 		r.Refused = refusedProtocol
 	case h.To != "" && h.To != n.dir.id:
 		r.Refused = refusedNode
-	case cluster == "" && proto == protoRaft:
+	case cluster == "" && (proto == protoRaft || h.Cluster == ""):
+		// Both may wait to be let in; neither can help the other.
 		r.Refused = refusedNoMember
 	case cluster != "" && h.Cluster != cluster && (proto == protoRaft || h.Cluster != ""):
 		r.Refused = refusedCluster
