@@ -67,7 +67,7 @@ func groups() []group {
 		{"Keys", slices.Concat(writeCommands(), readCommands(), removeCommands())},
 		{"Changes", watchCommands()},
 		{"Copies", copyCommands()},
-		{"Cluster", memberCommands()},
+		{"Cluster", slices.Concat(clusterCommands(), memberCommands())},
 		{"Users and roles", slices.Concat(userCommands(), roleCommands(), authCommands())},
 	}
 }

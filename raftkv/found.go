@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -89,15 +90,15 @@ func mayFound(list []founder) string {
 	return ""
 }
 
-// silent returns who does not answer, and why.
-func silent(list []founder) []string {
+// silent tells who does not answer, and why.
+func silent(list []founder) string {
 	var reasons []string
 	for _, f := range list {
 		if f.err != nil {
 			reasons = append(reasons, f.addr+": "+f.err.Error())
 		}
 	}
-	return reasons
+	return strings.Join(reasons, "; ")
 }
 
 // others returns the addresses that are not this node's.

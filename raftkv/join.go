@@ -102,7 +102,7 @@ func (n *Node) joinAt(ctx context.Context, addrs []string) error {
 		}
 		if time.Since(told) >= joinTell {
 			told = time.Now()
-			n.log.Warn("waiting to be let into the cluster", "why", reasons)
+			n.log.Warn("waiting to be let into the cluster", "why", strings.Join(reasons, "; "))
 		}
 		select {
 		case <-time.After(joinPause):
