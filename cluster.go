@@ -21,14 +21,6 @@ func (p *program) findCluster(ctx context.Context) (raftkv.Founders, error) {
 		return raftkv.Founders{}, hint(errors.New("-onetime renders once and ends, and a node that joins a cluster has to stay"),
 			"to render from a cluster use -onetime -backend etcd -node URL")
 	}
-	f, err := p.lookForCluster(ctx)
-	if err == nil {
-		p.warnOfLoopback(f.Addrs)
-	}
-	return f, err
-}
-
-func (p *program) lookForCluster(ctx context.Context) (raftkv.Founders, error) {
 	given := raftkv.Founders{Addrs: p.net.peers}
 	switch {
 	case p.Etcd.DiscoverySRV != "":
@@ -44,6 +36,7 @@ func (p *program) lookForCluster(ctx context.Context) (raftkv.Founders, error) {
 			p.log.Warn("discovery has failed; asking the nodes of -peers", "err", err)
 			return given, nil
 		}
+		p.warnOfLoopback(f.Addrs)
 		return f, err
 	case len(p.net.founders) > 0:
 		return raftkv.Founders{Addrs: p.net.founders, Together: true}, nil
@@ -71,6 +64,7 @@ func (p *program) lookupFounders(ctx context.Context) (raftkv.Founders, error) {
 	slices.Sort(addrs)
 	addrs = slices.Compact(addrs)
 	p.log.Info("found nodes by SRV record", "nodes", addrs)
+	p.warnOfLoopback(addrs)
 	return raftkv.Founders{Addrs: addrs, Together: p.Etcd.InitialClusterState == clusterNew}, nil
 }
 
@@ -87,9 +81,13 @@ func (p *program) keepRegistered(ctx context.Context) {
 
 // warnOfLoopback warns if other nodes are told an address that means themselves.
 func (p *program) warnOfLoopback(others []string) {
-	elsewhere := slices.DeleteFunc(slices.Clone(others), isLoopback)
-	if own := p.peerAddr(); isLoopback(own) && len(elsewhere) > 0 {
+	if own := p.peerAddr(); isLoopback(own) && elsewhere(others) {
 		p.log.Warn("this node tells the others to reach it by an address that means themselves; set -peer-addr",
-			"address", own, "others", elsewhere)
+			"address", own, "others", others)
 	}
+}
+
+// elsewhere tells whether one of the addresses may be on another machine.
+func elsewhere(addrs []string) bool {
+	return slices.ContainsFunc(addrs, func(addr string) bool { return !isLoopback(addr) })
 }

@@ -81,7 +81,7 @@ func (p *program) openNode(ctx context.Context, clientURL string) (*raftkv.Node,
 		return nil, hint(err, "another confd or etcd may be running; choose another address with -peer-addr")
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return nil, hint(err, "the address is not one of this machine; choose another with -peer-bind-addr")
-	case errors.Is(err, raftkv.ErrPeerURLExists) && isLoopback(p.peerAddr()):
+	case errors.Is(err, raftkv.ErrPeerURLExists) && isLoopback(p.peerAddr()) && elsewhere(p.net.peers):
 		return nil, hint(fmt.Errorf("opening the store: %w", err), "%s means this machine on every machine; set -peer-addr to an address that the other nodes reach it by", p.peerAddr())
 	case err != nil:
 		return nil, fmt.Errorf("opening the store: %w", err)

@@ -97,7 +97,7 @@ func (n *Node) joinAt(ctx context.Context, addrs []string) error {
 			n.log.Debug("not let in yet", "by", addr, "err", err)
 			reasons = append(reasons, addr+": "+err.Error())
 			if ctx.Err() != nil {
-				break
+				return fmt.Errorf("joining a cluster: %w (%w)", ctx.Err(), err)
 			}
 		}
 		if time.Since(told) >= joinTell {
@@ -107,7 +107,6 @@ func (n *Node) joinAt(ctx context.Context, addrs []string) error {
 		select {
 		case <-time.After(joinPause):
 		case <-ctx.Done():
-			return fmt.Errorf("joining a cluster: %w (%s)", ctx.Err(), strings.Join(reasons, "; "))
 		}
 	}
 }
