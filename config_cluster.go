@@ -134,7 +134,10 @@ func (s *settings) initialCluster() ([]string, error) {
 
 // peerHost returns host and port of one peer of an option.
 func (s *settings) peerHost(option, text string) (string, error) {
-	u, err := splitURL(text, false)
+	u, err := splitURL(text, s.PeerCertFile != "")
+	if err == nil && u.scheme == "https" && s.PeerCertFile == "" {
+		return "", hint(fmt.Errorf("%s %q: the peer port has no certificate", s.spelt[option], text), "give it one with -peer-cert-file, -peer-key-file and -peer-ca-file")
+	}
 	if err != nil || isHost(u.host) || !strings.Contains(u.host, ":") {
 		return "", hint(fmt.Errorf("%s %q %w", s.spelt[option], text, errNotHostPort), "as in 10.0.0.1:7001")
 	}

@@ -116,6 +116,7 @@ func TestEtcdFaults(t *testing.T) {
 		{"", "ETCD_DISCOVERY=x", "error: ETCD_DISCOVERY is not the URL of a key" + token},
 		{"-peers 10.0.0.2", "", "error: -peers \"10.0.0.2\" is not HOST:PORT\nhint: as in 10.0.0.1:7001"},
 		{"-peers http://h:1/x", "", "error: -peers \"http://h:1/x\" is not HOST:PORT\nhint: as in 10.0.0.1:7001"},
+		{"-peers https://h:1", "", "error: -peers \"https://h:1\": the peer port has no certificate\nhint: give it one with -peer-cert-file, -peer-key-file and -peer-ca-file"},
 		{"-peers-file " + list, "", "error: -peers-file \"10.0.0.2\" is not HOST:PORT\nhint: as in 10.0.0.1:7001"},
 		{"-discovery-srv d.example -peers h:1", "", "error: -peers, -discovery-srv: " + oneWay},
 		{"-initial-cluster here=http://127.0.0.1:7001,b=http://h:2380 -discovery http://d/x", "", "error: -discovery, -initial-cluster: " + oneWay},
