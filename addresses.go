@@ -23,8 +23,10 @@ type addresses struct {
 	client    []listen // where the client API is served
 	clientURL endpoint // what others are told to reach it by
 	peer      listen
-	peers     []string // of nodes to join
-	peerHost  string   // what other nodes are told to reach this one by; "" = the address listened on
+	peerHost  string // what other nodes are told to reach this one by; "" = the address listened on
+
+	peers    []string // host and port of other nodes that are given by options
+	founders []string // of those that make a new cluster together, this one too, in the same order on all of them
 }
 
 // A listen is an address to listen on.
@@ -183,6 +185,13 @@ func splitURL(value string, secure bool) (endpoint, error) {
 		return u, errNotHostPort
 	}
 	return u, nil
+}
+
+// isLoopback tells whether a host, with its port, means something else on every machine.
+func isLoopback(hostPort string) bool {
+	host, _, err := net.SplitHostPort(hostPort)
+	ip := net.ParseIP(host)
+	return err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
 }
 
 // isHost tells whether s is a host without a port.

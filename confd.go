@@ -7,7 +7,8 @@
 // options.go is the table of all options; flags.go and config.go bring them together,
 // help.go prints them. backend.go is the only place that knows the names of backends.
 // once.go is one pass, daemon.go the process that stays, store.go the embedded store
-// with its ports. ctl.go is the table of commands, with which confd is a client of a
+// with its ports; config_cluster.go, cluster.go and discovery.go find the nodes that it
+// belongs to. ctl.go is the table of commands, with which confd is a client of a
 // store.
 //
 // # Decisions
@@ -25,8 +26,11 @@
 // Started as etcd was, by its options and where no confdir is, confd serves the store
 // and renders nothing. A confdir that was named must be there.
 //
-// An option of etcd that would make this node part of a cluster is refused while nodes
-// cannot join: starting alone would look like success.
+// A node that was told of others never starts alone, which would look like success. -peers
+// only joins, as with etcd 0.4: nodes that all name each other with it wait for ever, and
+// say so. What makes a cluster is no list at all, a list that says it does
+// (-initial-cluster), or what the nodes find in one place (-discovery). A node that waits is
+// not given up after some attempts, as etcd 0.4 did: the service manager would start it again.
 //
 // The flags are parsed here and not by package flag, whose errors cannot be told
 // apart, and so cannot propose the flag that was meant.

@@ -6,8 +6,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
-	"strings"
 	"time"
 
 	"confd/raftkv/v2http"
@@ -39,13 +37,22 @@ func validateStore(s *settings) error {
 			fault("%s: want 0 to %d seconds, not %v", s.spelt[name], int(maxSeconds), *n)
 		}
 	}
+	if s.FollowerWrites != writesForward && s.FollowerWrites != writesRedirect {
+		fault("%s: want %s or %s, not %q", s.spelt["follower-writes"], writesForward, writesRedirect, s.FollowerWrites)
+	}
 	for _, origin := range s.CORS {
 		if _, err := v2http.ParseCORS(origin); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", s.spelt["cors"], err))
 		}
 	}
-	return errors.Join(append(errs, validateTLS(s), resolveAddresses(s), resolvePeers(s))...)
+	return errors.Join(append(errs, validateTLS(s), resolveAddresses(s), resolveCluster(s))...)
 }
+
+// The values of -follower-writes.
+const (
+	writesForward  = "forward"
+	writesRedirect = "redirect"
+)
 
 // maxSeconds bounds options in seconds, so that they fit into a time.Duration.
 const maxSeconds = 1e9
@@ -71,43 +78,6 @@ func validateTLS(s *settings) error {
 			"name the file with the authority that has issued the certificates of the nodes"))
 	}
 	return errors.Join(errs...)
-}
-
-// resolvePeers finds the nodes to join among the options that name some.
-func resolvePeers(s *settings) error {
-	var errs []error
-	peers, from := s.Etcd.Peers, "peers"
-	if s.Etcd.PeersFile != "" {
-		data, err := os.ReadFile(s.Etcd.PeersFile)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", s.spelt["peers-file"], err))
-		}
-		peers, from = splitList(strings.Fields(string(data)), true), "peers-file"
-	}
-	for _, p := range peers {
-		u, err := splitURL(p, false)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%s %q: %w", s.spelt[from], p, err))
-			continue
-		}
-		if !s.isOwnPeer(u.host) {
-			s.net.peers = append(s.net.peers, u.host)
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// isOwnPeer tells whether host is an address of this node's peer port.
-func (s *settings) isOwnPeer(host string) bool {
-	if host == s.net.peer.addr || host == s.net.peerHost {
-		return true
-	}
-	for _, addr := range s.PeerAddr {
-		if u, err := splitURL(addr, false); err == nil && u.host == host {
-			return true
-		}
-	}
-	return false
 }
 
 // electionTimeout returns how long a node waits for a sign of its leader, 0 for the

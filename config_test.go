@@ -58,7 +58,13 @@ func sample(o option, n int) string {
 	case "cors":
 		return fmt.Sprintf("http://h%d", n)
 	case "initial-cluster":
-		return fmt.Sprintf("here=http://10.0.0.1:%d", n+1)
+		return fmt.Sprintf("n%d=http://127.0.0.1:7001", n)
+	case "discovery":
+		return fmt.Sprintf("http://h:1/%d", n)
+	case "peers":
+		return fmt.Sprintf("10.0.0.2:%d", n+1)
+	case "follower-writes":
+		return "redirect"
 	case "snapshot":
 		return "false"
 	case "addr", "peer-addr", "bind-addr", "peer-bind-addr":
@@ -127,8 +133,8 @@ func fieldOf(o option, s *settings) string {
 }
 
 // refused are the options of which only one value is taken, or none but a file that is
-// there; TestInPlaceOfEtcd has them.
-var refused = []string{"discovery", "discovery-srv", "peers", "peers-file", "initial-cluster-state", "proxy", "config"}
+// there; TestInPlaceOfEtcd and TestOtherNodes have them.
+var refused = []string{"peers-file", "initial-cluster-state", "proxy", "config"}
 
 // TestOptionsFromEachPlace gives each option by each of its names in each place.
 func TestOptionsFromEachPlace(t *testing.T) {

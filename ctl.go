@@ -69,7 +69,7 @@ func groups() []group {
 		{"Changes", watchCommands()},
 		{"Copies", copyCommands()},
 		{"The whole store", backupCommands()},
-		{"Cluster", memberCommands()},
+		{"Cluster", slices.Concat(clusterCommands(), memberCommands())},
 		{"Users and roles", slices.Concat(userCommands(), roleCommands(), authCommands())},
 	}
 }

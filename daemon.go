@@ -35,6 +35,9 @@ func (p *program) daemon(ctx context.Context) (err error) {
 	st := &store{}
 	if p.Backend == "raftkv" {
 		if st, err = p.openStore(ctx, fail); err != nil {
+			if cause := context.Cause(ctx); told.Err() == nil && cause != nil {
+				err = cause // a port that could not be served has ended the opening
+			}
 			return err
 		}
 		defer func() { err = errors.Join(err, st.close()) }()

@@ -100,24 +100,35 @@ remove_delay = 1800.5
 
 // TestEtcdFaults pins what people are told who start confd in place of etcd.
 func TestEtcdFaults(t *testing.T) {
-	const alone = "\nhint: to serve a store on this machine alone, leave the option out; to follow the nodes that are there, use -backend etcd -node URL"
-	list := writeFile(t, "peers", "10.0.0.1:7001,\n10.0.0.2:7001")
+	const (
+		token  = "\nhint: curl http://HOST:4001/discovery/new?size=3 makes one, at any store that runs"
+		oneWay = "each of them says how to find the other nodes\nhint: give one; -peers may stand beside -discovery"
+		listed = "\nhint: the list has all nodes, by -name and -peer-addr"
+	)
+	list := writeFile(t, "peers", "10.0.0.1:7001,\n10.0.0.2")
 	config := writeFile(t, "etcd.conf", "addr = \"x\"\n[peer]\nadress = 1\n")
 	for _, test := range []struct {
 		args, env string
 		want      string
 	}{
-		{"-discovery http://d/x", "", "error: -discovery \"http://d/x\": this version cannot join other nodes" + alone},
-		{"", "ETCD_DISCOVERY=http://d/x", "error: ETCD_DISCOVERY \"http://d/x\": this version cannot join other nodes" + alone},
-		{"-discovery-srv d.example", "", "error: -discovery-srv \"d.example\": this version cannot join other nodes" + alone},
-		{"-peers 127.0.0.1:7001,10.0.0.2:7001", "", "error: -peers \"10.0.0.2:7001\": this version cannot join other nodes" + alone},
-		{"-peer-addr 10.0.0.1:7001 -peers-file " + list, "", "error: -peers-file \"10.0.0.2:7001\": this version cannot join other nodes" + alone},
+		{"-discovery d.example/x", "", "error: -discovery is not the URL of a key" + token},
+		{"-discovery http://u:secret@d", "", "error: -discovery is not the URL of a key" + token},
+		{"", "ETCD_DISCOVERY=x", "error: ETCD_DISCOVERY is not the URL of a key" + token},
+		{"-peers 10.0.0.2", "", "error: -peers \"10.0.0.2\" is not HOST:PORT\nhint: as in 10.0.0.1:7001"},
+		{"-peers http://h:1/x", "", "error: -peers \"http://h:1/x\" is not HOST:PORT\nhint: as in 10.0.0.1:7001"},
+		{"-peers https://h:1", "", "error: -peers \"https://h:1\": the peer port has no certificate\nhint: give it one with -peer-cert-file, -peer-key-file and -peer-ca-file"},
+		{"-peers-file " + list, "", "error: -peers-file \"10.0.0.2\" is not HOST:PORT\nhint: as in 10.0.0.1:7001"},
+		{"-discovery-srv d.example -peers h:1", "", "error: -peers, -discovery-srv: " + oneWay},
+		{"-initial-cluster here=http://127.0.0.1:7001,b=http://h:2380 -discovery http://d/x", "", "error: -discovery, -initial-cluster: " + oneWay},
+		{"-initial-cluster a=http://h:1,b=http://h:2", "", "error: -initial-cluster: this node, here at 127.0.0.1:7001, is not among them" + listed},
+		{"-initial-cluster here=http://h:1,b=http://h:2", "", "error: -initial-cluster: here is at h:1 there, and this node of that name at 127.0.0.1:7001\nhint: set -peer-addr h:1, or correct the list"},
+		{"-initial-cluster a=http://127.0.0.1:7001,here=http://h:2", "", "error: -initial-cluster: here is at h:2 there, and this node of that name at 127.0.0.1:7001\nhint: set -peer-addr h:2, or correct the list"},
 		{"-peers-file /no", "", "error: -peers-file: open /no: no such file or directory"},
-		{"-initial-cluster here=http://127.0.0.1:7001,b=http://10.0.0.2:2380", "", "error: -initial-cluster \"b=http://10.0.0.2:2380\": this version cannot join other nodes" + alone},
 		{"-initial-cluster http://h:1", "", "error: -initial-cluster \"http://h:1\" is not NAME=URL\nhint: as in -initial-cluster here=http://127.0.0.1:7001"},
-		{"-initial-cluster-state existing", "", "error: -initial-cluster-state \"existing\": this version cannot join other nodes" + alone},
+		{"-initial-cluster-state existing", "", "error: -initial-cluster-state \"existing\": there is no node to join\nhint: name one with -initial-cluster or -peers"},
+		{"-initial-cluster-state existing -initial-cluster here=http://127.0.0.1:7001", "", "error: -initial-cluster-state \"existing\": there is no node to join\nhint: name one with -initial-cluster or -peers"},
 		{"-initial-cluster-state old", "", "error: -initial-cluster-state: want new or existing, not \"old\""},
-		{"-proxy on", "", "error: -proxy \"on\": confd is no proxy"},
+		{"-proxy on", "", "error: -proxy \"on\": confd is no proxy\nhint: a machine beyond -cluster-active-size stands by: it serves the whole client API and has no vote"},
 		{"-addr https://h:1", "", "error: -addr \"https://h:1\": the client port has no certificate\nhint: give it one with -cert-file and -key-file"},
 		{"-peer-addr https://h:1", "", "error: -peer-addr \"https://h:1\": the peer port has no certificate\nhint: give it one with -peer-cert-file, -peer-key-file and -peer-ca-file"},
 		{"-bind-addr https://h:1", "", "error: -bind-addr \"https://h:1\": the client port has no certificate\nhint: give it one with -cert-file and -key-file"},
@@ -138,6 +149,7 @@ func TestEtcdFaults(t *testing.T) {
 		{"", "ETCD_PEER_HEARTBEAT_INTERVAL=fast", "error: ETCD_PEER_HEARTBEAT_INTERVAL: want a whole number, not \"fast\""},
 		{"-cluster-remove-delay x", "", "error: -cluster-remove-delay: want a number, not \"x\""},
 		{"-cluster-remove-delay -1", "", "error: -cluster-remove-delay: want 0 to 1000000000 seconds, not -1"},
+		{"-follower-writes refuse", "", "error: -follower-writes: want forward or redirect, not \"refuse\""},
 		{"-cors example.com", "", "error: -cors: CORS origin \"example.com\" is not of the form http://HOST[:PORT] nor *"},
 		{"-store-only -onetime", "", "error: -store-only and -onetime contradict each other: one renders nothing, the other renders once"},
 		{"-store-only -backend env", "", "error: -store-only is for the embedded store, not for backend env"},
@@ -148,6 +160,41 @@ func TestEtcdFaults(t *testing.T) {
 		want := "confd: " + strings.ReplaceAll(test.want, "\n", "\nconfd: ") + "\n"
 		if code != exitUsage || stderr != want || stdout != "" {
 			t.Errorf("%s %s: exit code %d, standard error\n%s\nwant %d and\n%s", test.args, test.env, code, stderr, exitUsage, want)
+		}
+	}
+}
+
+// TestOtherNodes finds the other nodes in the options.
+func TestOtherNodes(t *testing.T) {
+	list := writeFile(t, "peers", "10.0.0.1:7001,\n10.0.0.2:7001\n")
+	const all = "c=http://10.0.0.3:2380,here=http://127.0.0.1:7001,b=http://10.0.0.2:2380"
+	for _, test := range []struct {
+		args            string
+		peers, founders string
+	}{
+		{"", "", ""},
+		{"-peers 127.0.0.1:7001", "", ""},
+		{"-peers 127.0.0.1:7001,http://10.0.0.2:7001/", "10.0.0.2:7001", ""},
+		{"-peer-addr 10.0.0.1:7001 -peers-file " + list, "10.0.0.2:7001", ""},
+		{"-peer-bind-addr 0.0.0.0:7001 -peers 127.0.0.1:7001", "", ""},
+		{"-initial-cluster here=http://127.0.0.1:7001", "", ""},
+		{"-initial-cluster default=http://127.0.0.1:7001", "", ""},
+		{"-initial-cluster " + all, "10.0.0.2:2380 10.0.0.3:2380", "10.0.0.2:2380 10.0.0.3:2380 127.0.0.1:7001"},
+		{"-initial-cluster-state existing -initial-cluster " + all, "10.0.0.2:2380 10.0.0.3:2380", ""},
+		{"-initial-cluster-state existing -peers h:1", "h:1", ""},
+		{"-discovery http://h:1/v2/keys/x -peers h:1", "h:1", ""},
+		{"-peer-addr h:1 -initial-cluster here=http://g:1,here=http://h:1,b=http://h:2", "h:2", "h:2 h:1"},
+	} {
+		s, err := loadSettings(append(strings.Fields(test.args), noConfig(t)), testMachine())
+		if err != nil {
+			t.Errorf("%s: %v", test.args, err)
+			continue
+		}
+		if got := strings.Join(s.net.peers, " "); got != test.peers {
+			t.Errorf("%s: peers %q, want %q", test.args, got, test.peers)
+		}
+		if got := strings.Join(s.net.founders, " "); got != test.founders {
+			t.Errorf("%s: founders %q, want %q", test.args, got, test.founders)
 		}
 	}
 }

@@ -45,6 +45,7 @@ type example struct{ what, line string }
 
 var examples = []example{
 	{"Serve the embedded store and follow it", "confd -confdir /etc/confd"},
+	{"The second node of a cluster", "confd -name b -addr 10.0.0.2:4001 -peer-addr 10.0.0.2:7001 -peers 10.0.0.1:7001"},
 	{"Change a key of it", "curl -X PUT http://127.0.0.1:4001/v2/keys/services/web/web1 -d value=10.0.0.1:8080"},
 	{"Render once from files, as in CI", "confd -onetime -confdir . -file values.yaml"},
 	{"Render once from the environment, as in a container's entry point", "confd -onetime -backend env"},
@@ -193,8 +194,9 @@ takes its own default. The data of an etcd is not read.
 address, the store is served on all interfaces; ` + "`-bind-addr`" + ` narrows that, and takes a
 list, and a URL with ` + "`http://`" + ` or ` + "`https://`" + ` to serve one address without TLS and another with.
 
-This version cannot join other nodes. ` + "`-discovery`" + `, and ` + "`-peers`" + ` or ` + "`-initial-cluster`" + ` with another
-node in it, are an error rather than a cluster of one.
+` + "`-peers`" + `, ` + "`-discovery`" + ` and ` + "`-initial-cluster`" + ` count for the first start; from then on the data directory
+knows the cluster. A node that was told of others waits for them, for as long as it takes, rather
+than start alone. [A cluster](cluster.md) has how they are used.
 
 confd 0.16's flags for other backends and for encrypted values (%s) are refused with an error: these
 backends, and encrypted values, are not in this version.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 
@@ -21,7 +22,7 @@ func (p *program) once(ctx context.Context) (err error) {
 	resources, broken := p.load()
 	st := &store{}
 	if p.Backend == "raftkv" {
-		if st.node, err = p.openNode(ctx, ""); err != nil {
+		if st.node, err = p.openNode(ctx, p.clientURL(&net.TCPAddr{})); err != nil {
 			return errors.Join(broken, err)
 		}
 		defer func() { err = errors.Join(err, st.node.Close()) }()

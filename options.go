@@ -58,6 +58,7 @@ type settings struct {
 	ClusterActiveSize   int     // members
 	ClusterRemoveDelay  float64 // seconds
 	ClusterSyncInterval float64 // seconds
+	FollowerWrites      string
 
 	CertFile     string
 	KeyFile      string
@@ -222,11 +223,13 @@ var sections = []section{
 		{name: "peer-election-timeout", arg: "MS", at: func(s *settings) any { return &s.ElectionTimeout }, etcd: etcd04, aliases: []string{"election-timeout"}, defDoc: "1000", backends: forStore,
 			help: "how long a node waits for a sign of the leader, in milliseconds; at least 250"},
 		{name: "cluster-active-size", arg: "N", at: func(s *settings) any { return &s.ClusterActiveSize }, etcd: etcd04, defDoc: "9", backends: forStore,
-			help: "how many members vote, for /v2/admin/config of a new cluster; not acted on in this version"},
+			help: "how many members vote, the others stand by; of a new cluster, later /v2/admin/config has it"},
 		{name: "cluster-remove-delay", arg: "SECONDS", at: func(s *settings) any { return &s.ClusterRemoveDelay }, etcd: etcd04, defDoc: "1800", backends: forStore,
-			help: "how long a silent member keeps its place; as above"},
+			help: "how long a member that does not answer keeps its vote; as above"},
 		{name: "cluster-sync-interval", arg: "SECONDS", at: func(s *settings) any { return &s.ClusterSyncInterval }, etcd: etcd04, defDoc: "5", backends: forStore,
-			help: "how often a standby looks for room; as above"},
+			help: "how often the leader looks whether a standby is to vote; as above"},
+		{name: "follower-writes", arg: "MODE", at: func(s *settings) any { return &s.FollowerWrites }, def: writesForward, backends: forStore,
+			help: "what a node does with a write that the leader must make: forward, or redirect the client by 307, as etcd 0.4 did"},
 		{name: "enable-pprof", at: func(s *settings) any { return &s.EnablePprof }, etcd: etcd2, backends: forStore,
 			help: "serve Go's profiles at /debug/pprof/ on the client port"},
 	}},

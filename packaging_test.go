@@ -143,6 +143,9 @@ func checkEnvFile(t *testing.T, name, text string) {
 		if plain.net.client[0].secure || !secure.net.client[0].secure || secure.CAFile == "" || !secure.net.peer.secure {
 			t.Errorf("%s: served at %v, with TLS at %v", name, plain.net, secure.net)
 		}
+		if want := []string{"10.0.0.1:7001", "10.0.0.2:7001", "10.0.0.3:7001"}; !slices.Equal(plain.net.founders, want) || len(plain.net.peers) != 2 {
+			t.Errorf("%s: founders %v, peers %v", name, plain.net.founders, plain.net.peers)
+		}
 	default:
 		if !strings.HasPrefix(plain.Nodes[0], "http://") || !strings.HasPrefix(secure.Nodes[0], "https://") || !plain.Watch {
 			t.Errorf("%s: follows %v, with TLS %v", name, plain.Nodes, secure.Nodes)
@@ -177,7 +180,7 @@ func checkCloudConfig(t *testing.T, name string, data []byte) {
 		t.Fatalf("%s: the first unit is %s", name, unit.Name)
 	}
 	s := checkUnit(t, name, unit.Content, env)
-	if s.Name != "box1" || s.net.clientURL.String() != "http://10.0.0.1:4001" || s.net.peer.addr != "10.0.0.1:7001" || len(s.net.client) != 2 {
+	if s.Name != "here" || !strings.HasSuffix(s.Etcd.Discovery, "/v2/keys/_etcd/registry/c0ffee") || s.net.clientURL.String() != "http://10.0.0.1:4001" || s.net.peer.addr != "10.0.0.1:7001" || len(s.net.client) != 2 {
 		t.Errorf("%s: %s at %v", name, s.Name, s.net)
 	}
 	// And without the flag that says so it is the store alone as well.

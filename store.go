@@ -27,12 +27,13 @@ const closeTimeout = 3 * time.Second
 type store struct {
 	node      *raftkv.Node
 	handler   *v2http.Handler
+	door      *door
 	url       string // that the client API is advertised by
 	listeners []listener
 	servers   []*http.Server
 	serving   sync.WaitGroup
-	closing   chan struct{}
-	fail      func(error) // told why the store cannot go on
+	end       context.CancelFunc // ends what runs beside the ports
+	fail      func(error)        // told why the store cannot go on
 }
 
 // A listener is one that the client API is served on.
@@ -57,6 +58,7 @@ func (p *program) openNode(ctx context.Context, clientURL string) (*raftkv.Node,
 		Name:              p.Name,
 		Version:           version,
 		Peers:             p.net.peers,
+		Discover:          p.findCluster,
 		DataDir:           filepath.Join(p.DataDir, "store"),
 		PeerAddr:          p.net.peer.addr,
 		AdvertisePeerAddr: p.net.peerHost,
@@ -79,6 +81,8 @@ func (p *program) openNode(ctx context.Context, clientURL string) (*raftkv.Node,
 		return nil, hint(err, "another confd or etcd may be running; choose another address with -peer-addr")
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return nil, hint(err, "the address is not one of this machine; choose another with -peer-bind-addr")
+	case errors.Is(err, raftkv.ErrPeerURLExists) && isLoopback(p.peerAddr()) && elsewhere(p.net.peers):
+		return nil, hint(fmt.Errorf("opening the store: %w", err), "%s means this machine on every machine; set -peer-addr to an address that the other nodes reach it by", p.peerAddr())
 	case err != nil:
 		return nil, storeHint(fmt.Errorf("opening the store: %w", err))
 	}
@@ -117,38 +121,57 @@ func (p *program) warnOfEtcdData() {
 // openStore opens the store and serves it. fail is called, from another goroutine, if
 // it cannot go on later.
 func (p *program) openStore(ctx context.Context, fail func(error)) (_ *store, err error) {
-	st := &store{closing: make(chan struct{}), fail: fail}
+	running, end := context.WithCancel(context.WithoutCancel(ctx))
+	st := &store{door: new(door), end: end, fail: fail}
 	defer func() {
 		if err != nil {
-			for _, l := range st.listeners {
-				l.Close()
-			}
+			st.shutdown()
+			st.serving.Wait()
 		}
 	}()
+	p.warnOfLoopback(p.net.peers)
+	if err := p.openDoor(ctx, st); err != nil {
+		return nil, err
+	}
+	if st.node, err = p.openNode(ctx, st.url); err != nil {
+		return nil, err
+	}
+	st.handler = v2http.New(st.node, v2http.Options{
+		MaxValue: p.MaxValue, CORS: p.CORS, Pprof: p.EnablePprof, RedirectWrites: p.FollowerWrites == writesRedirect,
+		Program: "confd " + version, Log: p.log,
+	})
+	st.door.open(st.handler)
+	peer := v2http.Server(st.handler, p.log)
+	peer.Handler = st.handler.Peer()
+	st.serve(st.node.PeerHTTP(), peer)
+	st.serving.Go(func() { st.guard(running) })
+	if p.Etcd.Discovery != "" {
+		st.serving.Go(func() { p.keepRegistered(running) })
+	}
+	return st, nil
+}
+
+// openDoor opens the ports of the client API, which serve that the node is not there yet.
+func (p *program) openDoor(ctx context.Context, st *store) error {
 	clientTLS, err := p.openTLS("", raftkv.TLSFiles{Cert: p.CertFile, Key: p.KeyFile, CA: p.CAFile})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, on := range p.net.client {
 		l, err := p.listenClient(ctx, on, clientTLS)
 		if err != nil {
-			return nil, err
+			for _, l := range st.listeners {
+				l.Close()
+			}
+			return err
 		}
 		st.listeners = append(st.listeners, l)
 	}
 	st.url = p.clientURL(st.listeners[0].Addr())
-	if st.node, err = p.openNode(ctx, st.url); err != nil {
-		return nil, err
-	}
-	st.handler = v2http.New(st.node, v2http.Options{MaxValue: p.MaxValue, CORS: p.CORS, Pprof: p.EnablePprof, Program: "confd " + version, Log: p.log})
 	for _, l := range st.listeners {
-		st.serve(l, v2http.Server(st.handler, p.log))
+		st.serve(l, v2http.Server(st.door, p.log))
 	}
-	peer := v2http.Server(st.handler, p.log)
-	peer.Handler = st.handler.Peer()
-	st.serve(st.node.PeerHTTP(), peer)
-	st.serving.Go(st.guard)
-	return st, nil
+	return nil
 }
 
 // listenClient opens one port of the client API.
@@ -182,20 +205,28 @@ func (st *store) serve(l net.Listener, srv *http.Server) {
 }
 
 // guard waits for the node to fail, or for the store to be closed.
-func (st *store) guard() {
+func (st *store) guard(ctx context.Context) {
 	select {
 	case <-st.node.Failed():
 		st.fail(storeHint(fmt.Errorf("the store has failed: %w", st.node.Err())))
-	case <-st.closing:
+	case <-ctx.Done():
 	}
 }
 
 // close ends the ports in order, then the node, and waits for all of it.
 func (st *store) close() error {
+	st.handler.EndWatches()
+	st.shutdown()
+	err := st.node.Close()
+	st.serving.Wait()
+	return err
+}
+
+// shutdown ends the ports, and waits for requests under way on them.
+func (st *store) shutdown() {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
-	close(st.closing)
-	st.handler.EndWatches()
+	st.end()
 	var ending sync.WaitGroup
 	for _, srv := range st.servers {
 		ending.Go(func() {
@@ -205,9 +236,6 @@ func (st *store) close() error {
 		})
 	}
 	ending.Wait()
-	err := st.node.Close()
-	st.serving.Wait()
-	return err
 }
 
 // clientURL returns how others are told to reach the client API, which listens on addr:

@@ -7,12 +7,14 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -49,6 +51,9 @@ func fences(page string) []fence {
 //   - a block "sh" is run by sh -e and must succeed;
 //   - a block "sh daemon" is started and runs until the next one or the end of the page;
 //     the test goes on when the client API answers;
+//   - a block "sh daemon NAME" is started beside those of other names, one terminal for
+//     each; the test goes on when the node at its -addr lives. "sh stop NAME…" is for the
+//     reader to end them, and "sh stop" all;
 //   - a block "json" or "text" right after a block "sh" is what that one prints, line by
 //     line, "…" standing for anything;
 //   - a block with a file name after the language ("toml conf.d/x.toml") is that file.
@@ -56,7 +61,7 @@ func fences(page string) []fence {
 // "make test" is the one block that is not run: it runs this test.
 func TestDocs(t *testing.T) {
 	needs(t, "curl", "nginx", "haproxy", "etcdctl", "openssl")
-	for _, addr := range []string{"127.0.0.1:4001", "127.0.0.1:7001"} {
+	for _, addr := range []string{"127.0.0.1:4001", "127.0.0.1:7001", "127.0.0.1:4002", "127.0.0.1:7002", "127.0.0.1:4003", "127.0.0.1:7003"} {
 		l, err := net.Listen("tcp", addr)
 		if err != nil {
 			t.Fatalf("the docs use the default ports: %v; stop what listens there", err)
@@ -82,14 +87,17 @@ func runPage(t *testing.T, page string) {
 		t.Fatalf("copying the project: %v\n%s", err, out)
 	}
 	env := append(os.Environ(), "PATH="+binDir+":"+os.Getenv("PATH"), "CONFD_DATA_DIR="+filepath.Join(dir, "data"))
-	var daemon *exec.Cmd
-	stop := func() {
-		if daemon != nil {
-			stopGroup(t, daemon)
-			daemon = nil
+	daemons := map[string]*exec.Cmd{} // :: name → what runs
+	stop := func(names ...string) {
+		for _, name := range names {
+			if daemon := daemons[name]; daemon != nil {
+				stopGroup(t, daemon)
+				delete(daemons, name)
+			}
 		}
 	}
-	defer stop()
+	stopAll := func() { stop(slices.Collect(maps.Keys(daemons))...) }
+	defer stopAll()
 	var printed string
 	for _, f := range fences(string(text)) {
 		where := fmt.Sprintf("%s:%d", filepath.Base(page), f.line)
@@ -97,8 +105,16 @@ func runPage(t *testing.T, page string) {
 		switch {
 		case f.info == "sh" && strings.TrimSpace(f.text) == "make test":
 		case f.info == "sh daemon":
-			stop()
-			daemon = startShell(t, dir, env, f.text, where)
+			stopAll()
+			daemons[""] = startShell(t, dir, env, f.text, where, "/version")
+		case strings.HasPrefix(f.info, "sh daemon "):
+			name := strings.TrimPrefix(f.info, "sh daemon ")
+			stop(name)
+			daemons[name] = startShell(t, dir, env, f.text, where, "/livez")
+		case f.info == "sh stop":
+			stopAll()
+		case strings.HasPrefix(f.info, "sh stop "):
+			stop(strings.Fields(f.info)[2:]...)
 		case f.info == "sh":
 			printed = runShell(t, dir, env, f.text, where)
 		case rest != "" && lang != "sh":
@@ -116,7 +132,15 @@ func runPage(t *testing.T, page string) {
 	}
 }
 
-func startShell(t *testing.T, dir string, env []string, script, where string) *exec.Cmd {
+// addrFlag finds the address that a command serves the client API on.
+var addrFlag = regexp.MustCompile(`-addr (127\.0\.0\.1:\d+)`)
+
+// startShell starts a block, and waits for an answer under that path.
+func startShell(t *testing.T, dir string, env []string, script, where, path string) *exec.Cmd {
+	addr := "127.0.0.1:4001"
+	if m := addrFlag.FindStringSubmatch(strings.ReplaceAll(script, "-peer-addr", "")); m != nil {
+		addr = m[1]
+	}
 	cmd := exec.Command("sh", "-ec", script)
 	cmd.Dir, cmd.Env = dir, env
 	var output bytes.Buffer
@@ -126,9 +150,11 @@ func startShell(t *testing.T, dir string, env []string, script, where string) *e
 		t.Fatal(err)
 	}
 	for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(50 * time.Millisecond) { // it may have to be compiled
-		resp, err := http.Get("http://127.0.0.1:4001/version")
+		resp, err := http.Get("http://" + addr + path)
 		if err == nil {
 			resp.Body.Close()
+		}
+		if err == nil && resp.StatusCode == http.StatusOK {
 			return cmd
 		}
 		if time.Now().After(deadline) {
@@ -153,11 +179,11 @@ func stopGroup(t *testing.T, cmd *exec.Cmd) {
 }
 
 // runShell runs a block until it succeeds: a command that looks at a file may come a
-// moment before the file does, as its reader would.
+// moment before the file does, and one that looks at a cluster before its leader.
 func runShell(t *testing.T, dir string, env []string, script, where string) string {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		cmd := exec.CommandContext(ctx, "sh", "-ec", script)
 		cmd.Dir, cmd.Env = dir, env
 		cmd.WaitDelay = time.Second

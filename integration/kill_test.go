@@ -24,6 +24,7 @@ import (
 // daemon is a confd process with the embedded store, in a folder of its own.
 type daemon struct {
 	dir, api, peer string
+	args           []string // besides those that start gives
 	log            *os.File
 	cmd            *exec.Cmd
 }
@@ -68,12 +69,24 @@ func newDaemon(t testing.TB, files map[string]string) *daemon {
 
 func (d *daemon) start(t testing.TB) {
 	t.Helper()
-	d.cmd = exec.Command(filepath.Join(binDir, "confd"), "-confdir", ".", "-data-dir", "data", "-addr", d.api, "-peer-addr", d.peer)
+	d.launch(t)
+	d.await(t)
+}
+
+// launch is start without waiting for the client API.
+func (d *daemon) launch(t testing.TB) {
+	t.Helper()
+	d.cmd = exec.Command(filepath.Join(binDir, "confd"), append([]string{"-confdir", ".", "-data-dir", "data", "-addr", d.api, "-peer-addr", d.peer}, d.args...)...)
 	d.cmd.Dir = d.dir
 	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
 	if err := d.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// await waits until the client API answers.
+func (d *daemon) await(t testing.TB) {
+	t.Helper()
 	eventually(t, "the client API answers", func() bool {
 		resp, err := http.Get("http://" + d.api + "/version")
 		if err != nil {

@@ -104,10 +104,7 @@ func (n *Node) fillRoles(list []MemberStatus) {
 			last = m.Node.Applied
 		}
 	}
-	servers, _, err := n.servers()
-	if err != nil {
-		return
-	}
+	roles := n.Roles()
 	heard := make(map[string]time.Time)
 	for _, f := range n.Followers() {
 		heard[f.ID] = f.Contact
@@ -115,21 +112,36 @@ func (n *Node) fillRoles(list []MemberStatus) {
 	for i := range list {
 		m := &list[i]
 		m.Heard = heard[m.ID]
-		for _, s := range servers {
-			switch {
-			case string(s.ID) != m.ID:
-			case m.ID == leader:
-				m.Role = RoleLeader
-			case s.Suffrage == raft.Voter:
-				m.Role = RoleFollower
-			default:
-				m.Role = RoleStandby
-			}
-		}
+		m.Role = roles[m.ID]
 		if m.Node != nil && last > m.Node.Applied {
 			m.Behind = last - m.Node.Applied
 		}
 	}
+}
+
+// Roles returns what each member is, by its id, as far as this node knows: raft's
+// configuration has those with a vote and those without, the others have no role.
+func (n *Node) Roles() map[string]string {
+	roles := make(map[string]string)
+	servers, _, err := n.servers()
+	if err != nil {
+		return roles
+	}
+	leader := ""
+	if r := n.route.Load(); r != nil {
+		leader = r.leader
+	}
+	for _, s := range servers {
+		switch {
+		case string(s.ID) == leader:
+			roles[leader] = RoleLeader
+		case s.Suffrage == raft.Voter:
+			roles[string(s.ID)] = RoleFollower
+		default:
+			roles[string(s.ID)] = RoleStandby
+		}
+	}
+	return roles
 }
 
 // Followers returns what this node knows about the others if it leads, else nothing.

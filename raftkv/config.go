@@ -31,8 +31,9 @@ type Config struct {
 	// new node makes a cluster of its own.
 	Peers []string
 
-	// Discover, if not nil, is asked for the peers of a node whose data directory is new.
-	Discover func(ctx context.Context) (peers []string, err error)
+	// Discover, if not nil, is asked, in place of Peers, by a node whose data directory is
+	// new: to whom it belongs, if to anybody.
+	Discover func(ctx context.Context) (Founders, error)
 
 	AdvertisePeerAddr string // what others are told to reach the peer port by; default: the address listened on
 

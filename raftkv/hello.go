@@ -162,7 +162,7 @@ func readJSON(r io.Reader, v any) error {
 	}
 	n := binary.LittleEndian.Uint32(head[:])
 	if n > maxHello {
-		return fmt.Errorf("hello of %d bytes", n)
+		return errors.New("what is there is no node of this store; an etcd speaks another protocol")
 	}
 	b := make([]byte, n)
 	if _, err := io.ReadFull(r, b); err != nil {

@@ -44,6 +44,7 @@ const (
 	joinTimeout = 5 * time.Second // for one node to answer
 	joinPause   = 500 * time.Millisecond
 	joinTell    = 10 * time.Second // how often people are told that this node waits
+	joinSoon    = 2 * time.Second  // when they are told for the first time
 )
 
 // An introduction is what a node says about itself.
@@ -80,32 +81,32 @@ func (i introduction) record() memberRecord {
 
 // joinAt has this node let into the cluster that the nodes at addrs belong to.
 func (n *Node) joinAt(ctx context.Context, addrs []string) error {
-	told := time.Now()
-	n.log.Info("asking to join", "nodes", addrs)
+	told := time.Now().Add(joinSoon - joinTell)
+	n.log.Info("asking to be let into the cluster", "nodes", addrs)
 	for {
-		var last error
+		var reasons []string
 		for _, addr := range addrs {
 			w, err := n.askToJoin(ctx, addr)
 			if err == nil {
 				return n.joined(w)
 			}
-			if ctx.Err() != nil {
-				return fmt.Errorf("joining the cluster of %s: %w", strings.Join(addrs, ", "), err)
-			}
+			err = withoutOutcome(err)
 			if isFinal(err) {
 				return fmt.Errorf("%s does not let this node in: %w", addr, err)
 			}
 			n.log.Debug("not let in yet", "by", addr, "err", err)
-			last = err
+			reasons = append(reasons, addr+": "+err.Error())
+			if ctx.Err() != nil {
+				return fmt.Errorf("joining a cluster: %w (%w)", ctx.Err(), err)
+			}
 		}
 		if time.Since(told) >= joinTell {
 			told = time.Now()
-			n.log.Warn("still waiting to be let into the cluster", "nodes", addrs, "err", last)
+			n.log.Warn("waiting to be let into the cluster", "why", strings.Join(reasons, "; "))
 		}
 		select {
 		case <-time.After(joinPause):
 		case <-ctx.Done():
-			return fmt.Errorf("joining the cluster of %s: %w", strings.Join(addrs, ", "), last)
 		}
 	}
 }
@@ -116,6 +117,12 @@ func (n *Node) votes(id string) bool {
 	return err == nil && slices.ContainsFunc(servers, func(s raft.Server) bool {
 		return string(s.ID) == id && s.Suffrage == raft.Voter
 	})
+}
+
+// withoutOutcome returns err without the words that nothing was written, which are of use
+// only to who has asked for a write.
+func withoutOutcome(err error) error {
+	return &wireError{strings.ReplaceAll(err.Error(), " ("+ErrNotProposed.Error()+")", ""), []error{err}}
 }
 
 // isFinal reports whether to ask again is of no use.

@@ -246,9 +246,7 @@ func (n *Node) findPlace(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	peers := slices.DeleteFunc(slices.Clone(n.cfg.Peers), func(addr string) bool {
-		return addr == string(n.transport.LocalAddr()) || addr == n.mux.ln.Addr().String()
-	})
+	peers := n.others(n.cfg.Peers)
 	if has {
 		return n.checkPeers(ctx, peers)
 	}
@@ -257,11 +255,6 @@ func (n *Node) findPlace(ctx context.Context) error {
 	if n.stable.used() && (n.ClusterID() == "" || n.stable.voted()) {
 		return errors.New("log and snapshots are missing, though this node has been part of a cluster; put them back, or start with an empty data directory")
 	}
-	if len(peers) == 0 && n.cfg.Discover != nil {
-		if peers, err = n.cfg.Discover(ctx); err != nil {
-			return err
-		}
-	}
 	if n.ClusterID() != "" { // let in, and stopped before it had anything
 		peers = append(peers, slices.Collect(maps.Values(n.peers.saved))...)
 		slices.Sort(peers)
@@ -269,11 +262,15 @@ func (n *Node) findPlace(ctx context.Context) error {
 		if len(peers) == 0 {
 			return errors.New("this node has been let into a cluster and does not know where that is; name one of its nodes with -peers")
 		}
-	}
-	if len(peers) > 0 {
 		return n.joinAt(ctx, peers)
 	}
-	return n.bootstrap()
+	founders := Founders{Addrs: peers}
+	if n.cfg.Discover != nil {
+		if founders, err = n.cfg.Discover(ctx); err != nil {
+			return err
+		}
+	}
+	return n.settle(ctx, founders)
 }
 
 // hasState reports whether raft has a log or a snapshot.

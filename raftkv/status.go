@@ -19,7 +19,7 @@ type Status struct {
 	State       string    // leader, follower, candidate or shutdown
 	LeaderID    string    // empty if no leader is known
 	LeaderName  string    // empty if it is not known
-	LeaderSince time.Time // zero unless this node leads
+	LeaderSince time.Time // when this node began to lead, or to follow it; zero if neither is so
 	Started     time.Time
 
 	RaftIndex uint64 // of the last entry applied
@@ -56,6 +56,8 @@ func (n *Node) Status() Status {
 	}
 	if l := n.lead.Load(); l != nil {
 		s.LeaderSince = l.since
+	} else if r := n.route.Load(); r != nil && !r.self && r.leader == s.LeaderID {
+		s.LeaderSince = r.since
 	}
 	return s
 }

@@ -58,6 +58,10 @@ type Config struct {
 	// "http://host:port" or "https://host". At least one.
 	Endpoints []string
 
+	// KeysPath is where the keys are. Empty means /v2/keys; the public discovery service
+	// has them at /.
+	KeysPath string
+
 	// TLS is for endpoints with https. An address without a scheme means https if
 	// TLS is given, else http.
 	TLS *tls.Config
@@ -111,6 +115,9 @@ func New(cfg Config) (*Client, error) {
 	}
 	if cfg.MaxResponse <= 0 {
 		cfg.MaxResponse = DefaultMaxResponse
+	}
+	if cfg.KeysPath == "" {
+		cfg.KeysPath = "/v2/keys"
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)

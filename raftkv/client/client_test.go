@@ -275,8 +275,12 @@ func TestSlowBody(t *testing.T) {
 }
 
 func TestKeyPath(t *testing.T) {
+	at := func(dir string) *Client { return newClient(t, Config{KeysPath: dir}, "http://h:1") }
+	if got := at("/").keyPath("/token/a"); got != "/token/a" {
+		t.Errorf("at the root: %q", got)
+	}
 	for in, want := range map[string]string{"": "/v2/keys", "/": "/v2/keys", "a/b": "/v2/keys/a/b", "/a//b/": "/v2/keys/a/b", "/../x": "/v2/keys/x"} {
-		if got := keyPath(in); got != want {
+		if got := at("").keyPath(in); got != want {
 			t.Errorf("keyPath(%q) = %q, want %q", in, got, want)
 		}
 	}

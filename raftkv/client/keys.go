@@ -170,7 +170,7 @@ func form(q url.Values, value string, opts SetOptions) url.Values {
 func (c *Client) keyOp(ctx context.Context, method, key string, q, form url.Values) (*Response, error) {
 	r := &Response{}
 	a, err := c.do(ctx, &request{
-		method: method, path: keyPath(key), query: q, form: form,
+		method: method, path: c.keyPath(key), query: q, form: form,
 		decode: func(a *answer) (err error) {
 			r.Event, err = decodeEvent(json.NewDecoder(&limitedReader{r: a.body, left: c.cfg.MaxResponse, max: c.cfg.MaxResponse}))
 			if err == io.EOF {
@@ -192,8 +192,8 @@ func (c *Client) keyOp(ctx context.Context, method, key string, q, form url.Valu
 }
 
 // keyPath returns the path of a key, cleaned: servers answer other paths with a redirect.
-func keyPath(key string) string {
-	return path.Join("/v2/keys", path.Clean("/"+key))
+func (c *Client) keyPath(key string) string {
+	return path.Join(c.cfg.KeysPath, path.Clean("/"+key))
 }
 
 func setBool(q url.Values, name string, v bool) {

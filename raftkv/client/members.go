@@ -64,8 +64,8 @@ func (c *Client) RemoveMember(ctx context.Context, id string) error {
 	return c.callJSON(ctx, &request{method: http.MethodDelete, path: path}, nil)
 }
 
-// Stats returns the JSON of the statistics "self", "leader" or "store" of the endpoint
-// that answers.
+// Stats returns the JSON of the statistics "self", "leader", "store" or, of confd, "cluster"
+// of the endpoint that answers.
 func (c *Client) Stats(ctx context.Context, which string) (json.RawMessage, error) {
 	path, err := below("/v2/stats", which)
 	if err != nil {

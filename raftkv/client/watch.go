@@ -169,7 +169,7 @@ func (w *Watch) open(ctx context.Context) error {
 	if w.after != 0 {
 		q.Set("waitIndex", strconv.FormatUint(w.after+1, 10))
 	}
-	a, err := w.c.do(ctx, &request{method: http.MethodGet, path: keyPath(w.key), query: q})
+	a, err := w.c.do(ctx, &request{method: http.MethodGet, path: w.c.keyPath(w.key), query: q})
 	if err != nil {
 		return err
 	}

@@ -47,7 +47,7 @@ func inNetwork(t *testing.T, test func(t *testing.T, n *Network, a, b net.Conn))
 	})
 }
 
-func write(t *testing.T, c net.Conn, text string) {
+func writeTo(t *testing.T, c net.Conn, text string) {
 	t.Helper()
 	if _, err := io.WriteString(c, text); err != nil {
 		t.Error(err)
@@ -125,13 +125,13 @@ func TestHealthyLink(t *testing.T) {
 
 func TestEndOfConnection(t *testing.T) {
 	inNetwork(t, func(t *testing.T, n *Network, a, b net.Conn) {
-		write(t, a, "last")
+		writeTo(t, a, "last")
 		a.Close()
 		wantRead(t, b, "last", latency)
 		wantError(t, io.EOF)(b.Read(make([]byte, 1)))
 		wantError(t, net.ErrClosed)(a.Read(make([]byte, 1)))
 		wantError(t, net.ErrClosed)(a.Write([]byte("x")))
-		write(t, b, "into nothing") // cannot know it yet
+		writeTo(t, b, "into nothing") // cannot know it yet
 		time.Sleep(2 * latency)
 		wantError(t, syscall.ECONNRESET)(b.Write([]byte("x")))
 	})
@@ -151,7 +151,7 @@ func TestDeadlines(t *testing.T) {
 		}
 		wantError(t, os.ErrDeadlineExceeded)(a.Write([]byte("x")))
 		a.SetDeadline(time.Time{})
-		write(t, a, "x")
+		writeTo(t, a, "x")
 		wantRead(t, b, "x", latency)
 
 		// A deadline wakes who waits already.
@@ -183,10 +183,10 @@ func TestCloseWakesReader(t *testing.T) {
 // TestCut breaks one direction for less long than anybody is patient.
 func TestCut(t *testing.T) {
 	inNetwork(t, func(t *testing.T, n *Network, a, b net.Conn) {
-		write(t, a, "in flight ")
+		writeTo(t, a, "in flight ")
 		n.Cut("a", "b")
-		write(t, a, "and behind")
-		write(t, b, "back")
+		writeTo(t, a, "and behind")
+		writeTo(t, b, "back")
 		wantRead(t, a, "back", latency)
 		b.SetReadDeadline(time.Now().Add(5 * time.Second))
 		wantError(t, os.ErrDeadlineExceeded)(b.Read(make([]byte, 1)))
@@ -200,7 +200,7 @@ func TestCut(t *testing.T) {
 func TestLongCut(t *testing.T) {
 	inNetwork(t, func(t *testing.T, n *Network, a, b net.Conn) {
 		n.Partition([]string{"a"}, []string{"b", "c"})
-		write(t, a, "lost")
+		writeTo(t, a, "lost")
 		start := time.Now()
 		wantError(t, syscall.ETIMEDOUT)(a.Read(make([]byte, 1)))
 		if got := time.Since(start); got < patience/2 || got > 2*patience {
@@ -271,7 +271,7 @@ func TestPowerOff(t *testing.T) {
 func TestFreeze(t *testing.T) {
 	inNetwork(t, func(t *testing.T, n *Network, a, b net.Conn) {
 		n.Freeze("b")
-		write(t, a, "hello") // the system takes it
+		writeTo(t, a, "hello") // the system takes it
 		b.SetReadDeadline(time.Now().Add(time.Second))
 		time.AfterFunc(time.Minute, func() { n.Thaw("b") })
 		start := time.Now()
@@ -287,7 +287,7 @@ func TestFreeze(t *testing.T) {
 func TestReset(t *testing.T) {
 	inNetwork(t, func(t *testing.T, n *Network, a, b net.Conn) {
 		n.SetLink("a", "b", Link{Latency: latency, Reset: 1})
-		write(t, a, "x")
+		writeTo(t, a, "x")
 		wantError(t, syscall.ECONNRESET)(a.Write([]byte("x")))
 		wantError(t, syscall.ECONNRESET)(b.Read(make([]byte, 1)))
 	})

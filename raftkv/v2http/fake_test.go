@@ -11,6 +11,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -36,6 +37,7 @@ type fakeNode struct {
 	unready bool // what Ready returns never receives
 
 	cluster   []raftkv.MemberStatus
+	standbys  []string // ids
 	followers []raftkv.Follower
 	backup    func(context.Context) error // called in the middle of Backup, if not nil
 
@@ -146,6 +148,22 @@ var closed = func() chan struct{} {
 
 func (n *fakeNode) Cluster(context.Context) []raftkv.MemberStatus { return n.cluster }
 func (n *fakeNode) Followers() []raftkv.Follower                  { return n.followers }
+
+// Roles has the members follow the leader, but for those in standbys.
+func (n *fakeNode) Roles() map[string]string {
+	roles := make(map[string]string)
+	for _, m := range n.Members() {
+		switch {
+		case m.ID == n.state.LeaderID:
+			roles[m.ID] = raftkv.RoleLeader
+		case slices.Contains(n.standbys, m.ID):
+			roles[m.ID] = raftkv.RoleStandby
+		case m.Started():
+			roles[m.ID] = raftkv.RoleFollower
+		}
+	}
+	return roles
+}
 
 func (n *fakeNode) Tree() *tree.Tree      { return n.tree }
 func (n *fakeNode) ClusterID() string     { return n.state.ClusterID }

@@ -42,6 +42,9 @@ type Node interface {
 	Cluster(ctx context.Context) []raftkv.MemberStatus
 	Followers() []raftkv.Follower
 
+	// Roles returns what each member is, by its id: one of raftkv's roles.
+	Roles() map[string]string
+
 	// Status returns what the node knows about itself and its leader.
 	Status() raftkv.Status
 

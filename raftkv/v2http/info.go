@@ -55,7 +55,7 @@ func (h *Handler) serveHealth(ctx context.Context, _ *request, resp *response) {
 		resp.answer(struct {
 			Health string `json:"health"`
 			Reason string `json:"reason"`
-		}{"false", err.Error()})
+		}{"false", causeOf(err)})
 		resp.contentType = typeText
 		resp.status = 503
 		return
@@ -72,7 +72,7 @@ func (h *Handler) serveLive(_ context.Context, _ *request, resp *response) {
 // serveReady tells the same as serveHealth, in a text and for those who know /readyz.
 func (h *Handler) serveReady(ctx context.Context, _ *request, resp *response) {
 	if err := h.checkReady(ctx); err != nil {
-		resp.plain("not ready: " + err.Error() + "\n")
+		resp.plain("not ready: " + causeOf(err) + "\n")
 		resp.status = 503
 		return
 	}

@@ -4,12 +4,14 @@
 package v2http
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"math"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -130,6 +132,11 @@ func (h *Handler) putConfig(ctx context.Context, r *request, resp *response) {
 		resp.text(500, err.Error())
 		return
 	}
+	if h.redirect && h.sendToLeaderPeer(r, resp) {
+		answerConfig(resp, h.node.ClusterConfig()) // the one that still is, as 0.4
+		resp.status = 307
+		return
+	}
 	c, err := h.node.SetClusterConfig(ctx, func(c *raftkv.ClusterConfig) {
 		if v, ok := fields["activeSize"].(float64); ok {
 			c.ActiveSize = int(min(max(v, 0), math.MaxInt32))
@@ -147,6 +154,18 @@ func (h *Handler) putConfig(ctx context.Context, r *request, resp *response) {
 		return
 	}
 	answerConfig(resp, c)
+}
+
+// sendToLeaderPeer makes resp a redirect to the leader's peer port if that is another node.
+func (h *Handler) sendToLeaderPeer(r *request, resp *response) bool {
+	leader, ok := h.leader()
+	if !ok || leader.ID == h.node.Status().ID || len(leader.PeerURLs) == 0 {
+		return false
+	}
+	to := url.URL{Path: r.path, RawQuery: r.query}
+	resp.status = 307
+	resp.location = leader.PeerURLs[0] + escapeNonASCII(to.String())
+	return true
 }
 
 // configFields returns the fields of the JSON object that is the body, or that a form in
@@ -186,18 +205,16 @@ type machine struct {
 	id string
 }
 
-// machines returns the members that have started, sorted by name. 0.4 knows no others.
+// machines returns the members that have started, sorted by name. 0.4 knows no others, nor
+// those that stand by; here their state says it.
 func (h *Handler) machines() []machine {
-	leader := h.node.Status().LeaderID
+	roles := h.node.Roles()
 	machines := []machine{}
 	for _, m := range h.node.Members() {
 		if !m.Started() {
 			continue
 		}
-		mc := machine{Name: m.Name, State: "follower", id: m.ID}
-		if m.ID == leader {
-			mc.State = "leader"
-		}
+		mc := machine{Name: m.Name, State: cmp.Or(roles[m.ID], raftkv.RoleStandby), id: m.ID}
 		if len(m.ClientURLs) > 0 {
 			mc.ClientURL = m.ClientURLs[0]
 		}
@@ -241,7 +258,7 @@ func (h *Handler) deleteMachine(ctx context.Context, r *request, resp *response)
 		return
 	}
 	m, ok := h.machine(r, resp)
-	if !ok {
+	if !ok || h.redirect && h.sendToLeaderPeer(r, resp) {
 		return
 	}
 	err := h.node.RemoveMember(ctx, m.id)

@@ -163,3 +163,39 @@ func TestDeleteMachine(t *testing.T) {
 		}
 	}
 }
+
+// TestPeerFollower: a node that does not lead has the leader asked, or sends the client
+// there, with the configuration that still is, as 0.4 did.
+func TestPeerFollower(t *testing.T) {
+	for _, redirect := range []bool{false, true} {
+		h, node := newTestHandler(Options{RedirectWrites: redirect})
+		node.members, node.standbys = threeMembers, []string{"80a61a318c14f133"}
+		node.state.LeaderID = "f0a61a318c14f133"
+		node.config = raftkv.ClusterConfig{ActiveSize: 9}
+		want := map[string]string{
+			"PUT /v2/admin/config":          `200  {"activeSize":5,"removeDelay":0,"syncInterval":0}`,
+			"DELETE /v2/admin/machines/two": "200  ",
+		}
+		if redirect {
+			want["PUT /v2/admin/config"] = `307 http://b:7001/v2/admin/config {"activeSize":9,"removeDelay":0,"syncInterval":0}`
+			want["DELETE /v2/admin/machines/two"] = "307 http://b:7001/v2/admin/machines/two "
+		}
+		for request, want := range want {
+			method, path, _ := strings.Cut(request, " ")
+			resp := doJSON(t, h.Peer(), method, path, "", `{"activeSize":5}`)
+			body := strings.TrimRight(bodyOf(t, resp), "\n\x00")
+			if strings.Contains(path, "machines") {
+				body = ""
+			}
+			if got := fmt.Sprintf("%d %s %s", resp.StatusCode, resp.Header.Get("Location"), body); got != want {
+				t.Errorf("redirects %v: %s: %q, want %q", redirect, request, got, want)
+			}
+		}
+		if got := len(node.changes); (got == 0) != redirect {
+			t.Errorf("redirects %v: changes %v", redirect, node.changes)
+		}
+		if got := bodyOf(t, do(t, h.Peer(), "GET", "/v2/admin/machines/one", "")); !strings.Contains(got, `"state":"standby"`) {
+			t.Errorf("a standby: %s", got)
+		}
+	}
+}

@@ -17,9 +17,10 @@ const (
 
 // Server returns a server for h: 10 s for the headers of a request, 5 minutes for an idle
 // connection, 1 MB of headers, no limit on the time of an answer, which for a watch may be
-// days. Shutdown ends the watches and waits for everything else. log gets what net/http
-// has to say about single connections; nil discards it.
-func Server(h *Handler, log *slog.Logger) *http.Server {
+// days. Shutdown ends the watches, if h is a Handler or has its EndWatches, and waits for
+// everything else. log gets what net/http has to say about single connections; nil
+// discards it.
+func Server(h http.Handler, log *slog.Logger) *http.Server {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
@@ -30,6 +31,8 @@ func Server(h *Handler, log *slog.Logger) *http.Server {
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
-	srv.RegisterOnShutdown(h.EndWatches)
+	if w, ok := h.(interface{ EndWatches() }); ok {
+		srv.RegisterOnShutdown(w.EndWatches)
+	}
 	return srv
 }
