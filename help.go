@@ -45,7 +45,7 @@ type example struct{ what, line string }
 
 var examples = []example{
 	{"Serve the embedded store and follow it", "confd -confdir /etc/confd"},
-	{"The second node of a cluster", "confd -name b -addr 10.0.0.2:4001 -peer-addr 10.0.0.2:7001 -peers 10.0.0.1:7001"},
+	{"The second node of a cluster", "confd -addr 10.0.0.2:4001 -peer-addr 10.0.0.2:7001 -peers 10.0.0.1:7001"},
 	{"Change a key of it", "curl -X PUT http://127.0.0.1:4001/v2/keys/services/web/web1 -d value=10.0.0.1:8080"},
 	{"Render once from files, as in CI", "confd -onetime -confdir . -file values.yaml"},
 	{"Render once from the environment, as in a container's entry point", "confd -onetime -backend env"},
