@@ -20,8 +20,9 @@
 // does. A fuzz test compares the two. The types are memkv's own, so that .Key and
 // .Value work as ever.
 //
-// A template is parsed once, and again only when its file has changed. A file that was
-// written to a moment before it was read is read again by the next Render, because its
+// A template is parsed once, and again only when its file has changed, or with
+// Options.Static never: who keeps a template that was in order while its file is broken
+// says so. A file that was written to a moment before it was read is read again by the next Render, because its
 // time stamp cannot tell a second write within the same tick.
 //
 // The functions of a template are bound once, to a state that Render fills in; so the
@@ -70,6 +71,9 @@ type Options struct {
 	// Funcs are functions beside the built-in ones, and instead of those of the same
 	// name. They are called by one goroutine per Template at a time.
 	Funcs FuncMap
+
+	// Static has the file read by Parse only: Render does not look whether it has changed.
+	Static bool
 
 	// LookupTimeout bounds each question to the resolver. Zero means ten seconds.
 	LookupTimeout time.Duration
@@ -137,9 +141,24 @@ func Parse(path string, opts Options) (*Template, error) {
 // Path returns the path that was given to Parse.
 func (t *Template) Path() string { return t.path }
 
+// Same reports whether other was parsed from the same path and the same text.
+func (t *Template) Same(other *Template) bool {
+	return t == other || t.path == other.path && t.current() == other.current()
+}
+
+// current returns the text that t was parsed from.
+func (t *Template) current() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.text
+}
+
 // load makes t.parsed agree with the file. It is called with t.mu held, or before t is
 // shared. After an error the template remains as it was.
 func (t *Template) load() error {
+	if t.opts.Static && t.parsed != nil {
+		return nil
+	}
 	if info, err := os.Stat(t.path); err == nil && t.stamp.matches(info) {
 		return nil
 	}
@@ -188,7 +207,7 @@ func readFile(path string) (string, os.FileInfo, error) {
 // Render executes the template over the keys, with nil as its data. The keys are those
 // of the resource only: those under its prefixes.
 //
-// It reads the file again first if that has changed. A mistake in the template, or a key
+// It reads the file again first if that has changed, unless Static is set. A mistake in the template, or a key
 // that it needs and that is missing, is returned as an *[Error]; the Reads of the output
 // are valid then too: as long as no key under them changes, the error remains. When ctx
 // ends, Render fails with its error, at the latest when a name server has answered.
