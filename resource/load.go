@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // Options apply to all resources of a directory.
@@ -37,6 +38,11 @@ type Options struct {
 	// attempt of the process, or by the next process that applies the resource without
 	// this option.
 	KeepStageFile bool
+
+	// Wait and Splay are for the resources that do not have their own. The zero values do
+	// not wait.
+	Wait  Window
+	Splay time.Duration
 
 	// Log is told of each step. Nil discards.
 	Log *slog.Logger
@@ -88,7 +94,7 @@ func LoadDir(confDir string, opts Options) ([]*Resource, error) {
 		}
 		r.Name = strings.TrimPrefix(path, dir+string(filepath.Separator))
 		r.log = opts.Log.With("resource", r.Name)
-		r.status = Status{Name: r.Name, Dest: r.Dest}
+		r.status = Status{Name: r.Name, Dest: r.Dest, Bundle: r.Bundle}
 		resources = append(resources, r)
 	}
 	return resources, errors.Join(errs...)

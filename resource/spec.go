@@ -13,32 +13,50 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"text/template"
 	"time"
 
 	tmpl "confd/template"
 )
 
-// What a resource file may hold. The keys are those of confd 0.16, and owner, group
-// and the two timeouts.
+// What a resource file may hold. The first keys are those of confd 0.16, and owner and
+// group.
 type resourceFile struct {
 	Template *spec `toml:"template"`
 }
 
 type spec struct {
-	Src           string         `toml:"src"`
-	Dest          string         `toml:"dest"`
-	Keys          []string       `toml:"keys"`
-	Prefix        string         `toml:"prefix"`
-	UID           *int           `toml:"uid"`
-	GID           *int           `toml:"gid"`
-	Owner         string         `toml:"owner"`
-	Group         string         `toml:"group"`
-	Mode          string         `toml:"mode"`
-	CheckCmd      string         `toml:"check_cmd"`
-	ReloadCmd     string         `toml:"reload_cmd"`
-	CheckTimeout  *time.Duration `toml:"check_cmd_timeout"`
-	ReloadTimeout *time.Duration `toml:"reload_cmd_timeout"`
+	Src       string      `toml:"src"`
+	Dest      string      `toml:"dest"`
+	Keys      []string    `toml:"keys"`
+	Prefix    string      `toml:"prefix"`
+	UID       *int        `toml:"uid"`
+	GID       *int        `toml:"gid"`
+	Owner     string      `toml:"owner"`
+	Group     string      `toml:"group"`
+	Mode      string      `toml:"mode"`
+	CheckCmd  commandText `toml:"check_cmd"`
+	ReloadCmd commandText `toml:"reload_cmd"`
+
+	ReloadSignal string `toml:"reload_signal"`
+	PIDFile      string `toml:"pid_file"`
+	ReloadURL    string `toml:"reload_url"`
+	ReloadMethod string `toml:"reload_method"`
+	ReloadUnit   string `toml:"reload_unit"`
+
+	Env           map[string]string `toml:"env"`
+	Dir           string            `toml:"dir"`
+	User          string            `toml:"user"`
+	CheckTimeout  *time.Duration    `toml:"check_cmd_timeout"`
+	ReloadTimeout *time.Duration    `toml:"reload_cmd_timeout"`
+
+	Bundle    string         `toml:"bundle"`
+	Wait      string         `toml:"wait"`
+	Splay     *time.Duration `toml:"splay"`
+	MinReload *time.Duration `toml:"min_reload_interval"`
+	Rollback  bool           `toml:"rollback"`
+	Backup    *int           `toml:"backup"`
+	Required  []string       `toml:"required"`
+	MinKeys   *int           `toml:"min_keys"`
 }
 
 const (
@@ -64,9 +82,12 @@ func loadFile(file string, opts Options) (*Resource, error) {
 	for _, fault := range found {
 		l.wrong[fault.key] = true
 	}
-	r := &Resource{Path: file, opts: opts, sys: osSystem{}, shell: runShell}
+	r := &Resource{Path: file, opts: opts, spec: f.Template, sys: osSystem{}, shell: runCommand}
 	l.files(r)
 	l.keys(r)
+	l.guards(r)
+	l.pace(r)
+	l.history(r)
 	r.uid = l.id("uid", f.Template.UID, "owner", f.Template.Owner, userID)
 	r.gid = l.id("gid", f.Template.GID, "group", f.Template.Group, groupID)
 	r.mode = l.mode()
@@ -133,7 +154,7 @@ func (l *loader) keys(r *Resource) {
 	if r.Src == "" {
 		return
 	}
-	parsed, err := tmpl.Parse(r.Src, tmpl.Options{Prefix: r.Prefix, Dir: r.opts.TemplateDir})
+	parsed, err := tmpl.Parse(r.Src, tmpl.Options{Prefix: r.Prefix, Dir: r.opts.TemplateDir, Static: true})
 	r.source = parsed
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -196,60 +217,4 @@ func (l *loader) mode() uint32 {
 		return unsetMode
 	}
 	return uint32(n)
-}
-
-func (l *loader) commands(r *Resource) {
-	r.CheckTimeout = l.timeout("check_cmd_timeout", l.spec.CheckTimeout, defaultCheckTimeout)
-	r.ReloadTimeout = l.timeout("reload_cmd_timeout", l.spec.ReloadTimeout, defaultReloadTimeout)
-	if r.CheckCmd = l.spec.CheckCmd; r.CheckCmd != "" {
-		var err error
-		if r.check, err = parseCommand("check_cmd", r.CheckCmd); err == nil {
-			_, err = expand(r.check, "src", r.Dest)
-		}
-		if err != nil {
-			l.fault("check_cmd", "%v; it may use {{.src}} and {{.dest}}", err)
-		}
-	}
-	if r.ReloadCmd = l.spec.ReloadCmd; strings.Contains(r.ReloadCmd, "{{") && r.Dest != "" {
-		r.ReloadCmd = expandReload(r)
-	}
-	if r.opts.SyncOnly || r.opts.Noop { // the commands are looked at, and never run
-		r.CheckCmd, r.ReloadCmd, r.check = "", "", nil
-	}
-}
-
-// expandReload fills {{.src}} and {{.dest}} of a reload command in; both are the
-// destination, since the staged file has its name by then. A command that is no such
-// template runs as it is written, as every one did in confd 0.16: some pass a template
-// on (docker ps --format '{{.Names}}').
-func expandReload(r *Resource) string {
-	t, err := parseCommand("reload_cmd", r.ReloadCmd)
-	if err == nil {
-		var text string
-		if text, err = expand(t, r.Dest, r.Dest); err == nil {
-			return text
-		}
-	}
-	r.opts.Log.Warn("reload_cmd is not a template of .src and .dest; it runs as it is written", "file", r.Path, "err", err)
-	return r.ReloadCmd
-}
-
-func (l *loader) timeout(key string, given *time.Duration, fallback time.Duration) time.Duration {
-	if given == nil {
-		return fallback
-	}
-	if *given <= 0 {
-		l.fault(key, "%s must be longer than nothing, such as %q", key, fallback)
-	}
-	return *given
-}
-
-func parseCommand(name, text string) (*template.Template, error) {
-	return template.New(name).Option("missingkey=error").Parse(text)
-}
-
-func expand(t *template.Template, src, dest string) (string, error) {
-	var b strings.Builder
-	err := t.Execute(&b, map[string]string{"src": src, "dest": dest})
-	return b.String(), err
 }

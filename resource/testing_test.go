@@ -14,7 +14,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"confd/backends"
 )
@@ -237,16 +236,14 @@ type commands struct {
 	ran []string
 }
 
-func (c *commands) run(ctx context.Context, _ *slog.Logger, line string, timeout time.Duration) error {
+func (c *commands) run(ctx context.Context, _ *slog.Logger, cmd command) error {
 	c.mu.Lock()
-	c.ran = append(c.ran, line)
+	c.ran = append(c.ran, cmd.String())
 	c.mu.Unlock()
 	if c.do == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	return c.do(ctx, line)
+	return c.do(ctx, cmd.String())
 }
 
 func (c *commands) count(line string) int {
