@@ -116,9 +116,10 @@ func (s *set) replace(changes []*job) []*Error {
 		}
 	}
 	before := make([]owing, len(changes))
+	parts := len(changes) > 1 || !s.whole()
 	for i, j := range changes {
 		before[i] = j.r.owing
-		j.r.split = len(changes) > 1
+		j.r.split = parts
 		j.r.owe()
 	}
 	var failed []*Error
@@ -133,13 +134,18 @@ func (s *set) replace(changes []*job) []*Error {
 			return failed
 		}
 	}
-	for _, j := range changes {
-		if j.r.split {
-			j.r.split = false
-			j.r.note()
+	s.joined()
+	return failed
+}
+
+// joined notes that all files are of one version.
+func (s *set) joined() {
+	for _, r := range s.members {
+		if r.split {
+			r.split = false
+			r.note()
 		}
 	}
-	return failed
 }
 
 // prepareUndo stages the old file anew, so that putting it back takes no more than

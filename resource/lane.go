@@ -116,7 +116,9 @@ func (l *lane) reload(ctx context.Context, run *Runner, out *outcome) {
 			}
 		}
 	}
-	l.rollBack(ctx, run, back, out)
+	if ctx.Err() == nil { // else it may have been cut off, and the next process tries it
+		l.rollBack(ctx, run, back, out)
+	}
 	for _, s := range l.sets {
 		if !s.owes() {
 			for _, r := range s.members {

@@ -152,6 +152,9 @@ func (s *set) render(ctx context.Context, snap backends.Snapshot, gate gate) ([]
 // unchanged notes that nothing is to be written, or with Options.Noop what would be.
 func (s *set) unchanged(jobs []*job, index uint64) []*Error {
 	var failed []*Error
+	if !slices.ContainsFunc(jobs, func(j *job) bool { return j.differs }) {
+		s.joined()
+	}
 	for _, j := range jobs {
 		r := j.r
 		if j.differs {
