@@ -311,6 +311,7 @@ func TestFollowBundle(t *testing.T) {
 		synctest.Wait()
 		c.want("0", "a", "b", "c")
 		time.Sleep(1100 * time.Millisecond)
+		synctest.Wait()
 		c.want("1", "a", "b", "c")
 		if got := fmt.Sprint(sh.ran); got != "[reload one reload two reload one reload two]" {
 			t.Errorf("ran %s", got)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,13 +20,16 @@ import (
 type service struct {
 	c    *confdir
 	file string
-	bad  func(text string) bool
 
+	mu  sync.Mutex
+	bad func(text string) bool
 	has string
 	log []string // what it was asked to load, "!" in front if it refused
 }
 
 func (s *service) reload(context.Context, string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	data, err := os.ReadFile(s.file)
 	text := strings.TrimSpace(string(data))
 	if err != nil {
@@ -38,6 +42,13 @@ func (s *service) reload(context.Context, string) error {
 	s.has = text
 	s.log = append(s.log, text)
 	return nil
+}
+
+// refuse has it refuse other values from here on.
+func (s *service) refuse(bad func(text string) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.bad = bad
 }
 
 func (s *service) want(t *testing.T, log string) {
@@ -82,6 +93,7 @@ func TestRollback(t *testing.T) {
 		}
 		b.set("/b", "2")
 		time.Sleep(24 * time.Hour)
+		synctest.Wait()
 		svc.want(t, "value=1 !value=2 value=1")
 
 		b.set("/a", "3")
@@ -100,6 +112,7 @@ func TestRollback(t *testing.T) {
 		run = c.runner(b, sh.run)
 		stop = follow(t, run)
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		c.want("3", "a")
 		if s := run.Status()[0]; s.Err == nil || !strings.Contains(s.Err.Error(), "not applied again") {
 			t.Errorf("got %+v", s)
@@ -131,7 +144,7 @@ func TestRollbackIsTriedAgain(t *testing.T) {
 		run.Reread(t.Context(), false) // as after an edit of some other resource
 		synctest.Wait()
 		svc.want(t, "value=1 !value=2 value=1")
-		svc.bad = bads()
+		svc.refuse(bads())
 		run.Reread(t.Context(), true)
 		synctest.Wait()
 		svc.want(t, "value=1 !value=2 value=1 value=2")
@@ -159,6 +172,7 @@ func TestRollbackToWhatWasReloaded(t *testing.T) {
 		svc.want(t, "!value=0 nothing")
 		b.set("/a", "1")
 		time.Sleep(65 * time.Second)
+		synctest.Wait()
 		svc.want(t, "!value=0 nothing value=1")
 		for _, v := range []string{"2", "3"} { // both within the interval
 			b.set("/a", v)
@@ -166,6 +180,7 @@ func TestRollbackToWhatWasReloaded(t *testing.T) {
 			c.want(v, "a")
 		}
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		stop()
 		c.want("1", "a")
 		svc.want(t, "!value=0 nothing value=1 !value=3 value=1")
@@ -182,15 +197,17 @@ func TestRollbackDoesNotLoop(t *testing.T) {
 		svc := &service{c: c, file: c.dest("a"), bad: bads()}
 		run := c.runner(b, (&commands{do: svc.reload}).run)
 		stop := follow(t, run)
-		svc.bad = func(string) bool { return true }
+		svc.refuse(func(string) bool { return true })
 		b.set("/a", "2")
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		if s := run.Status()[0]; s.Rollbacks != 1 || s.Writes != 2 || !s.Pending {
 			t.Errorf("got %+v", s)
 		}
 		c.want("1", "a")
-		svc.bad = bads("2")
+		svc.refuse(bads("2"))
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if s := run.Status()[0]; svc.has != "value=1" || s.Pending {
 			t.Errorf("the service has %q; %+v", svc.has, s)
 		}

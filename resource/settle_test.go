@@ -83,6 +83,7 @@ func TestSettle(t *testing.T) {
 					time.Sleep(test.every)
 				}
 				time.Sleep(time.Minute)
+				synctest.Wait()
 				c.wantFile(c.dest("a"), fmt.Sprintf("value=%d\n", test.writes))
 				if fmt.Sprint(passes) != fmt.Sprint(test.passes) {
 					t.Errorf("replaced at %v, want %v", passes, test.passes)
@@ -114,13 +115,14 @@ func TestSettleBesideOthers(t *testing.T) {
 		if s := run.Status()[0]; s.Seen != 4 || s.Written != 2 {
 			t.Errorf("while it settles: %+v", s)
 		}
-		sh.do = func(_ context.Context, line string) error {
+		sh.now(func(_ context.Context, line string) error {
 			if line == "check" {
 				return errInjected
 			}
 			return nil
-		}
+		})
 		time.Sleep(11 * time.Second)
+		synctest.Wait()
 		checks := sh.count("check")
 		for i := range 60 { // it fails by now, and is to be tried again
 			b.set("/a", fmt.Sprint(i))
@@ -129,8 +131,9 @@ func TestSettleBesideOthers(t *testing.T) {
 		if got := sh.count("check") - checks; got != 0 {
 			t.Errorf("%d attempts in the middle of a burst", got)
 		}
-		sh.do = nil
+		sh.now(nil)
 		time.Sleep(20 * time.Second)
+		synctest.Wait()
 		c.wantFile(c.dest("a"), "value=59\n")
 		stop()
 	})
@@ -188,6 +191,7 @@ func TestMinReloadInterval(t *testing.T) {
 			t.Errorf("while the reload waits: %+v", s)
 		}
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		if want := []time.Duration{0, time.Minute}; fmt.Sprint(at) != fmt.Sprint(want) {
 			t.Errorf("reloaded at %v, want %v", at, want)
 		}
@@ -202,6 +206,7 @@ func TestMinReloadInterval(t *testing.T) {
 		}
 		b.set("/b", "2")
 		time.Sleep(time.Second)
+		synctest.Wait()
 		stop() // what is still owed is not forgotten
 		if sh.count("reload") != 3 {
 			t.Errorf("ran %q", sh.ran)

@@ -239,11 +239,19 @@ type commands struct {
 func (c *commands) run(ctx context.Context, _ *slog.Logger, cmd command) error {
 	c.mu.Lock()
 	c.ran = append(c.ran, cmd.String())
+	do := c.do
 	c.mu.Unlock()
-	if c.do == nil {
+	if do == nil {
 		return nil
 	}
-	return c.do(ctx, cmd.String())
+	return do(ctx, cmd.String())
+}
+
+// now has commands do something else from here on.
+func (c *commands) now(do func(ctx context.Context, line string) error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.do = do
 }
 
 func (c *commands) count(line string) int {
