@@ -76,7 +76,7 @@ func TestOnceWritesAndReloads(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	got.SeenAt, got.WrittenAt, got.RenderTook, got.CheckTook, got.ReloadTook = time.Time{}, time.Time{}, 0, 0, 0
-	if got != (Status{Name: "a.toml", Dest: c.dest("a"), Seen: 1, Rendered: 1, Checked: 1, Written: 1, Reloaded: 1, Writes: 1, Reloads: 1}) {
+	if got != (Status{Name: "a.toml", Dest: c.dest("a"), Seen: 1, Rendered: 1, Checked: 1, Written: 1, Reloaded: 1, Writes: 1, Reloads: 1, Done: true}) {
 		t.Errorf("got %+v", got)
 	}
 

@@ -135,12 +135,12 @@ type plainWords []string
 
 func (w plainWords) String() string { return strings.Join(w, " ") }
 
-// shellWords print with blanks between, as the shell reads them back.
-type shellWords []shellWord
+// quotedWords print with blanks between, as the shell reads them back.
+type quotedWords []quotedWord
 
-func (w shellWords) String() string { return plainWords(strs(w)).String() }
+func (w quotedWords) String() string { return plainWords(strs(w)).String() }
 
-func strs(w shellWords) []string {
+func strs(w quotedWords) []string {
 	all := make([]string, len(w))
 	for i := range w {
 		all[i] = w[i].String()
@@ -148,9 +148,9 @@ func strs(w shellWords) []string {
 	return all
 }
 
-type shellWord string
+type quotedWord string
 
-func (w shellWord) String() string {
+func (w quotedWord) String() string {
 	harmless := func(c rune) bool {
 		return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("/._-:@%+=,", c)
 	}
@@ -160,10 +160,10 @@ func (w shellWord) String() string {
 	return "'" + strings.ReplaceAll(string(w), "'", `'\''`) + "'"
 }
 
-func quoted(words []string) shellWords {
-	q := make(shellWords, len(words))
+func quoted(words []string) quotedWords {
+	q := make(quotedWords, len(words))
 	for i, w := range words {
-		q[i] = shellWord(w)
+		q[i] = quotedWord(w)
 	}
 	return q
 }

@@ -53,7 +53,7 @@ func TestCommandIsFilledIn(t *testing.T) {
 }
 
 // The quoted words are what a shell reads.
-func TestShellWords(t *testing.T) {
+func TestQuotedWords(t *testing.T) {
 	words := []string{"", "plain", "a b", "'", `"`, "$x", "`id`", "\\", "a\nb", "*", "~", "é", "-n", "a;b"}
 	out, err := exec.Command("/bin/sh", "-c", `for w in `+quoted(words).String()+`; do printf '[%s]' "$w"; done`).Output()
 	if want := "[" + strings.Join(words, "][") + "]"; err != nil || string(out) != want {

@@ -22,6 +22,17 @@ type outage struct {
 	scout *lane         // one of those that are down
 	over  chan struct{} // closed and replaced when it works again for one of them
 	since time.Time
+	err   error // the last one
+}
+
+// state tells whether it works, and if not since when and why.
+func (o *outage) state() (since time.Time, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.down) == 0 {
+		return time.Time{}, nil
+	}
+	return o.since, o.err
 }
 
 func (o *outage) failed(ctx context.Context, l *lane, err error) {
@@ -37,7 +48,7 @@ func (o *outage) failed(ctx context.Context, l *lane, err error) {
 	} else {
 		o.log.Debug(o.what, "err", err)
 	}
-	o.down[l] = true
+	o.down[l], o.err = true, err
 	if !o.down[o.scout] {
 		o.scout = l
 	}

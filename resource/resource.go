@@ -163,6 +163,7 @@ type Status struct {
 	ReloadFailures uint64
 	Rollbacks      uint64
 
+	Done     bool      // the resource has been up to date before, in this process
 	Pending  bool      // a reload is due
 	Differs  bool      // with Options.Noop: the destination would be replaced
 	Err      error     // of the last attempt; nil if it succeeded

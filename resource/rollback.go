@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -156,8 +157,8 @@ func (s *set) earlier(gen string) ([]*job, error) {
 	return changes, nil
 }
 
-// rejection returns the path of the file that names the content which is not to be
-// applied, by its digest.
+// rejection returns the path of the file that names the contents which are not to be
+// applied, by their digests, one a line.
 func (s *set) rejection() string {
 	return filepath.Join(s.members[0].opts.StateDir, "rejected", nameOf(s.name))
 }
@@ -177,7 +178,11 @@ func (s *set) reject() error {
 	if s.digest == "" {
 		return nil
 	}
-	if err := s.members[0].sys.mark(s.rejection(), s.digest+"\n"+s.name+"\n"); err != nil {
+	before, err := os.ReadFile(s.rejection()) // whoever goes back two versions wants neither
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("looking for what was rolled back: %w", err)
+	}
+	if err := s.members[0].sys.mark(s.rejection(), string(before)+s.digest+"\n"); err != nil {
 		return fmt.Errorf("noting what was rolled back: %w", err)
 	}
 	return nil
@@ -195,7 +200,7 @@ func (s *set) rejected(jobs []*job) error {
 	if err != nil {
 		return fmt.Errorf("looking for what was rolled back: %w", err)
 	}
-	if len(data) < 64 || string(data[:64]) != digestOf(jobs) {
+	if !slices.Contains(strings.Fields(string(data)), digestOf(jobs)) {
 		return nil
 	}
 	return fmt.Errorf("%w: what the keys make of it has failed before and is not applied again; change keys or template, send SIGHUP to a daemon, or remove %s", errRolledBack, s.rejection())

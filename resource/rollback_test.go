@@ -321,3 +321,68 @@ func TestBackupFails(t *testing.T) {
 	c.want("0", "a")
 	c.wantClean("a")
 }
+
+// By hand, one can go back as far as there are versions; what is put back stays.
+func TestRollBackByHand(t *testing.T) {
+	c := newConfdir(t)
+	c.resource("a", `backup = 5`, `reload_cmd = "reload"`, `bundle = "x"`)
+	c.resource("b", `bundle = "x"`)
+	c.resource("other")
+	sh, b := counting("a", "b", "other")
+	daemon := c.runner(b, sh.run)
+	pass := func() error { return daemon.Once(t.Context()) }
+	if err := pass(); err != nil {
+		t.Fatal(err)
+	}
+	for i := 1; i <= 3; i++ {
+		setAll(b, fmt.Sprint(i), "a")
+		if i == 2 {
+			setAll(b, "2", "b")
+		}
+		if err := pass(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hand := c.runner(nil, sh.run) // another process, without a backend
+	earlier, err := hand.Earlier(c.dest("a"))
+	if err != nil || len(earlier) != 4 || !earlier[3].Absent || earlier[0].Size != len("value=2\n") {
+		t.Fatalf("got %+v, %v", earlier, err)
+	}
+	if err := hand.RollBack(t.Context(), c.dest("b"), ""); err != nil { // the last change of b, and all since
+		t.Fatal(err)
+	}
+	c.want("1", "a")
+	c.want("0", "b")
+	if sh.count("reload") != 5 {
+		t.Errorf("ran %q", sh.ran)
+	}
+	for range 3 {
+		if err := pass(); !errors.Is(err, errRolledBack) {
+			t.Errorf("got %v", err)
+		}
+	}
+	c.want("1", "a")
+	if err := hand.RollBack(t.Context(), c.dest("a"), ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := pass(); !errors.Is(err, errRolledBack) {
+		t.Errorf("got %v", err)
+	}
+	c.want("0", "a", "b")
+	for dest, want := range map[string]string{
+		"/nowhere": "no resource has the destination", c.dest("other"): "no earlier version is kept",
+	} {
+		if err := hand.RollBack(t.Context(), dest, ""); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v", dest, err)
+		}
+	}
+	if err := hand.RollBack(t.Context(), c.dest("a"), "x"); err == nil || !strings.Contains(err.Error(), `no version "x"`) {
+		t.Errorf("got %v", err)
+	}
+	setAll(b, "9", "a", "b")
+	if err := pass(); err != nil {
+		t.Fatal(err)
+	}
+	c.want("9", "a", "b")
+	c.wantMarkers(0)
+}

@@ -96,16 +96,7 @@ func NewRunner(cfg Config) *Runner {
 
 // Status returns how far each resource has come, in the order of their files. It may
 // be called at any time.
-func (run *Runner) Status() []Status {
-	run.mu.Lock()
-	resources := run.resources
-	run.mu.Unlock()
-	statuses := make([]Status, len(resources))
-	for i, r := range resources {
-		statuses[i] = r.Status()
-	}
-	return statuses
-}
+func (run *Runner) Status() []Status { return run.State().Resources }
 
 // Passed returns a channel that is closed when Follow or Poll has tried every resource
 // once, or has found that the backend cannot be read.

@@ -101,7 +101,7 @@ func (s *set) settled(failed []*Error, index uint64) {
 				st.Err, st.Failures, st.Retry = err, s.failures, s.retryAt
 			}
 			if err == nil && !r.pending {
-				st.Reloaded = index
+				st.Reloaded, st.Done = index, !st.Differs
 			}
 		})
 	}
@@ -229,7 +229,7 @@ func (r *Resource) reloaded(err error, failures int, retry time.Time, took time.
 			}
 		}
 		if err == nil && r.failures == 0 {
-			s.Err, s.Failures, s.Retry = nil, 0, time.Time{}
+			s.Err, s.Failures, s.Retry, s.Done = nil, 0, time.Time{}, true
 		}
 	})
 }
