@@ -47,7 +47,7 @@ var rooms = map[string][]string{
 var libraries = map[string][]string{
 	"github.com/BurntSushi/toml":           {"backends/file", "resource"},
 	"github.com/VictoriaMetrics/metrics":   {"raftkv/v2http"},
-	"github.com/fsnotify/fsnotify":         {"backends/file"},
+	"github.com/fsnotify/fsnotify":         {"backends/file", "resource"},
 	"github.com/godbus/dbus/v5":            {"resource"},
 	"github.com/hashicorp/go-hclog":        {"raftkv"},
 	"github.com/hashicorp/go-raftchunking": {"raftkv", "raftkv/fsm"},
