@@ -284,6 +284,9 @@ func validate(s *settings) error {
 	if s.LogFormat != "text" && s.LogFormat != "json" {
 		fault("unknown log format %q: want text or json", s.LogFormat)
 	}
+	var paceFaults []error
+	s.pace, paceFaults = parsePace(s)
+	errs = append(errs, paceFaults...)
 	if s.Interval <= 0 {
 		fault("an interval of %d seconds: want at least 1", s.Interval)
 	}

@@ -55,6 +55,10 @@ func sample(o option, n int) string {
 		return []string{"debug", "warn", "error", "info", "panic"}[n]
 	case "log-format":
 		return "json"
+	case "wait", "splay", "stop-timeout":
+		return fmt.Sprintf("%ds", n+1)
+	case "status-addr":
+		return fmt.Sprintf("127.0.0.1:%d", n+1)
 	case "cors":
 		return fmt.Sprintf("http://h%d", n)
 	case "initial-cluster":

@@ -48,6 +48,7 @@ type command struct {
 	dashValue bool // the value may begin with "-"
 	program   bool // the arguments behind the first are a program's, with its flags
 	endless   bool // --total-timeout does not hold
+	daemon    bool // it is about files and not a store, and takes the daemon's options
 
 	refused  int // exit code of a server's refusal
 	examples []example
@@ -68,6 +69,7 @@ func groups() []group {
 		{"Changes", watchCommands()},
 		{"Copies", copyCommands()},
 		{"Cluster", memberCommands()},
+		{"Files", daemonCommands()},
 		{"Users and roles", slices.Concat(userCommands(), roleCommands(), authCommands())},
 	}
 }
@@ -84,15 +86,16 @@ func commands() []command {
 // A call is one run of a command.
 type call struct {
 	system
-	cmd   command
-	args  []string
-	flags given
-	form  string // of the output: simple, extended or json
-	conn  *client.Client
-	cfg   client.Config // of conn
-	limit *time.Timer   // ends the command; nil without --total-timeout
-	in    *bufio.Reader // standard input
-	out   *bufio.Writer // standard output
+	cmd     command
+	args    []string
+	flags   given
+	options []string // of the daemon, for a command that takes them
+	form    string   // of the output: simple, extended or json
+	conn    *client.Client
+	cfg     client.Config // of conn
+	limit   *time.Timer   // ends the command; nil without --total-timeout
+	in      *bufio.Reader // standard input
+	out     *bufio.Writer // standard output
 }
 
 // A ctlError is an error with an exit code of its own.
@@ -160,6 +163,9 @@ func (c *call) carryOut(ctx context.Context, line ctlLine) error {
 		c.stdin = strings.NewReader("")
 	}
 	c.in = bufio.NewReader(c.stdin)
+	if cmd.daemon {
+		return c.within(ctx)
+	}
 	if err := c.connect(ctx); err != nil {
 		return err
 	}

@@ -48,6 +48,8 @@ func (p *program) load() ([]*resource.Resource, error) {
 		Noop:          p.Noop,
 		SyncOnly:      p.SyncOnly,
 		KeepStageFile: p.KeepStageFile,
+		Wait:          p.pace.wait,
+		Splay:         p.pace.splay,
 		Log:           p.log,
 	})
 }

@@ -21,6 +21,11 @@ type settings struct {
 	SyncOnly      bool
 	KeepStageFile bool
 
+	Wait        string // MIN[:MAX]
+	Splay       string // duration
+	StopTimeout string // duration
+	StatusAddr  string
+
 	ConfDir    string
 	ConfigFile string
 	Prefix     string
@@ -75,7 +80,8 @@ type settings struct {
 	spelt  map[string]string // :: name of an option → how it was written there
 	asEtcd bool              // an option that etcd has was given as etcd takes it: a flag, ETCD_…, or -config
 
-	net addresses // what the options about addresses come to
+	net  addresses // what the options about addresses come to
+	pace pace      // and those about time
 }
 
 // An origin is a place a value can come from.
@@ -151,6 +157,7 @@ var sections = []section{
 		{name: "help", at: func(s *settings) any { return &s.Help }, flagOnly: true, aliases: []string{"h"},
 			help: "print this text and exit"},
 	}},
+	{title: "The daemon", options: daemonOptions},
 	{title: "Templates", options: []option{
 		{name: "confdir", arg: "DIR", at: func(s *settings) any { return &s.ConfDir }, def: "/etc/confd",
 			help: "holds conf.d, the template resources, and templates"},

@@ -46,7 +46,7 @@ var rooms = map[string][]string{
 // rooms; nobody but the main package knows several of them.
 var libraries = map[string][]string{
 	"github.com/BurntSushi/toml":           {"backends/file", "resource"},
-	"github.com/VictoriaMetrics/metrics":   {"raftkv/v2http"},
+	"github.com/VictoriaMetrics/metrics":   {".", "raftkv/v2http"},
 	"github.com/fsnotify/fsnotify":         {"backends/file", "resource"},
 	"github.com/godbus/dbus/v5":            {"resource"},
 	"github.com/hashicorp/go-hclog":        {"raftkv"},

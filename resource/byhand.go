@@ -41,6 +41,9 @@ func (run *Runner) Earlier(dest string) ([]Earlier, error) {
 	return all, nil
 }
 
+// ErrNoVersion is the error of RollBack if there is no such version.
+var ErrNoVersion = errors.New("there is no such version")
+
 // find returns the set and the resource of a destination.
 func (run *Runner) find(dest string) (*set, *Resource, error) {
 	for _, l := range run.lanes {
@@ -76,7 +79,7 @@ func (run *Runner) RollBack(ctx context.Context, dest, name string) error {
 	case name == "":
 		name = names[len(names)-1]
 	case !slices.Contains(names, name):
-		return fmt.Errorf("there is no version %q", name)
+		return fmt.Errorf("%w: %q", ErrNoVersion, name)
 	}
 	if s.digest, err = s.present(); err != nil {
 		return err

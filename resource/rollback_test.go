@@ -376,7 +376,7 @@ func TestRollBackByHand(t *testing.T) {
 			t.Errorf("%s: got %v", dest, err)
 		}
 	}
-	if err := hand.RollBack(t.Context(), c.dest("a"), "x"); err == nil || !strings.Contains(err.Error(), `no version "x"`) {
+	if err := hand.RollBack(t.Context(), c.dest("a"), "x"); err == nil || !errors.Is(err, ErrNoVersion) {
 		t.Errorf("got %v", err)
 	}
 	setAll(b, "9", "a", "b")

@@ -3,10 +3,7 @@
 
 package resource
 
-import (
-	"cmp"
-	"time"
-)
+import "time"
 
 // A State is how a Runner does as a whole.
 type State struct {
@@ -48,19 +45,4 @@ func (run *Runner) State() State {
 // UpToDate reports whether nothing is left to do for the resource.
 func (s Status) UpToDate() bool {
 	return s.Err == nil && !s.Pending && !s.Differs && s.Done
-}
-
-// Problem says in a few words what is left to do, "" if nothing is.
-func (s Status) Problem() string {
-	switch {
-	case s.Err != nil:
-		return cmp.Or(s.Err.Error(), "failed")
-	case s.Pending:
-		return "a reload is due"
-	case s.Differs:
-		return "the file differs"
-	case !s.Done:
-		return "not looked at yet"
-	}
-	return ""
 }
