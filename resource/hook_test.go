@@ -203,7 +203,12 @@ func TestReloadSignal(t *testing.T) {
 	if err := run.Once(t.Context()); err != nil || c.log.count("the service does not run") != 2 {
 		t.Errorf("with a stale file: %v\n%s", err, c.log)
 	}
-	for _, text := range []string{"", "x", "0", "-1", "-" + strconv.Itoa(os.Getpid())} {
+	os.WriteFile(pidFile, nil, 0o644)
+	b.set("/a", "4")
+	if err := run.Once(t.Context()); err != nil || c.log.count("the service does not run") != 3 {
+		t.Errorf("with an empty file: %v\n%s", err, c.log)
+	}
+	for _, text := range []string{" ", "x", "0", "-1", "-" + strconv.Itoa(os.Getpid())} {
 		os.WriteFile(pidFile, []byte(text), 0o644)
 		b.set("/a", "x"+text)
 		if err := run.Once(t.Context()); err == nil || !strings.Contains(err.Error(), "does not hold the number of a process") {

@@ -49,7 +49,7 @@ func (h *signalHook) run(ctx context.Context, r *Resource, _ values) error {
 		return context.Cause(ctx)
 	}
 	data, err := os.ReadFile(h.pidFile)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(data) == 0 { // nginx -t makes an empty one
 		r.log.Info("the service does not run, so there is nothing to reload", "no", h.pidFile)
 		return nil
 	}

@@ -3,7 +3,11 @@
 
 package resource
 
-import "time"
+import (
+	"time"
+
+	"confd/backends"
+)
 
 // A State is how a Runner does as a whole.
 type State struct {
@@ -31,6 +35,11 @@ func (run *Runner) State() State {
 	}
 	for _, o := range []*outage{&run.reads, &run.waits} {
 		if since, err := o.state(); err != nil && (s.Err == nil || since.Before(s.Since)) {
+			s.Since, s.Err = since, err
+		}
+	}
+	if b, ok := run.backend.(backends.Reporter); ok {
+		if since, err := b.Outage(); err != nil && (s.Err == nil || since.Before(s.Since)) {
 			s.Since, s.Err = since, err
 		}
 	}

@@ -31,6 +31,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"time"
 
 	"confd/backends"
 	"confd/raftkv/tree"
@@ -46,11 +47,12 @@ type Node interface {
 // concurrently.
 type Backend struct {
 	tree *tree.Tree
+	node Node
 }
 
 // New returns a backend for the node. It owns nothing of it.
 func New(node Node) *Backend {
-	return &Backend{tree: node.Tree()}
+	return &Backend{tree: node.Tree(), node: node}
 }
 
 // Snapshot returns the files under the prefixes as the node has them now; the index is
@@ -63,6 +65,15 @@ func (b *Backend) Snapshot(_ context.Context, prefixes []string) (backends.Snaps
 // Wait blocks until something visible under the prefixes may have changed after index.
 func (b *Backend) Wait(ctx context.Context, prefixes []string, index uint64) error {
 	return b.tree.Wait(ctx, prefixes, index)
+}
+
+// Outage returns since when the node has not heard of a leader, if it can tell: the files
+// go on being rendered from what it had until then.
+func (b *Backend) Outage() (since time.Time, err error) {
+	if n, ok := b.node.(interface{ Outage() (time.Time, error) }); ok {
+		return n.Outage()
+	}
+	return time.Time{}, nil
 }
 
 // files is every file of a view, hidden ones too.
