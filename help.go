@@ -35,7 +35,8 @@ all names. The options of the store that etcd has too are also read from
 ETCD_..., which CONFD_... beats, and from etcd 0.4's own file, -config.
 
 Signals: SIGTERM and SIGINT end confd after a running reload, a second one at
-once; SIGHUP reads the template resources again.
+once; SIGHUP reads the template resources again, as every edit of them does,
+and tries again what was rolled back.
 
 Exit codes: 0 all went well, 1 something failed, 2 wrong options.
 `
@@ -50,6 +51,7 @@ var examples = []example{
 	{"Render once from the environment, as in a container's entry point", "confd -onetime -backend env"},
 	{"Follow an etcd cluster", "confd -watch -node http://10.0.0.1:2379,http://10.0.0.2:2379"},
 	{"See what would change", "confd -onetime -noop"},
+	{"Ask a daemon how its files are", "confd status -status-addr 127.0.0.1:4080"},
 }
 
 // helpText returns what -help prints.
@@ -204,7 +206,7 @@ backends, and encrypted values, are not in this version.
 | signal | effect |
 |---|---|
 | SIGTERM, SIGINT | end after a running reload; a second one ends confd at once, with exit code 1 |
-| SIGHUP | read the template resources and templates again; if one is broken, keep the old ones |
+| SIGHUP | read the template resources and templates again, one by one: a broken one is reported and goes on as it was; try again what was rolled back |
 
 ## Exit codes
 
