@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"confd/template"
 )
 
 // Options apply to all resources of a directory.
@@ -37,6 +39,10 @@ type Options struct {
 	// attempt of the process, or by the next process that applies the resource without
 	// this option.
 	KeepStageFile bool
+
+	// Secrets are told of the values that templates mark by the function secret. Nil
+	// forgets them.
+	Secrets *template.Secrets
 
 	// Log is told of each step. Nil discards.
 	Log *slog.Logger

@@ -95,6 +95,8 @@ type Resource struct {
 	Prefix string   // absolute; the template sees keys without it
 	Keys   []string // absolute and clean, the prefix included: all the template may read
 
+	MissingKey string // as for package template; "" = error
+
 	CheckCmd      string        // as written; "" = none
 	CheckTimeout  time.Duration // of one run
 	ReloadCmd     string        // expanded; "" = none
@@ -175,7 +177,7 @@ func (r *Resource) waitsFor() []string {
 func (r *Resource) sameAs(other *Resource) bool {
 	return r.Path == other.Path && r.Src == other.Src && r.Dest == other.Dest &&
 		r.Prefix == other.Prefix && slices.Equal(r.Keys, other.Keys) &&
-		r.uid == other.uid && r.gid == other.gid && r.mode == other.mode &&
+		r.MissingKey == other.MissingKey && r.uid == other.uid && r.gid == other.gid && r.mode == other.mode &&
 		r.CheckCmd == other.CheckCmd && r.CheckTimeout == other.CheckTimeout &&
 		r.ReloadCmd == other.ReloadCmd && r.ReloadTimeout == other.ReloadTimeout
 }

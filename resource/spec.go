@@ -39,6 +39,7 @@ type spec struct {
 	ReloadCmd     string         `toml:"reload_cmd"`
 	CheckTimeout  *time.Duration `toml:"check_cmd_timeout"`
 	ReloadTimeout *time.Duration `toml:"reload_cmd_timeout"`
+	MissingKey    string         `toml:"missingkey"`
 }
 
 const (
@@ -133,13 +134,25 @@ func (l *loader) keys(r *Resource) {
 	if r.Src == "" {
 		return
 	}
-	parsed, err := tmpl.Parse(r.Src, tmpl.Options{Prefix: r.Prefix, Dir: r.opts.TemplateDir})
+	r.MissingKey = l.missingKey()
+	parsed, err := tmpl.Parse(r.Src, tmpl.Options{Prefix: r.Prefix, Dir: r.opts.TemplateDir, MissingKey: r.MissingKey, Secrets: r.opts.Secrets})
 	r.source = parsed
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		l.fault("src", "template %q does not exist; templates belong in %q", l.spec.Src, r.opts.TemplateDir)
 	case err != nil:
 		l.fault("src", "%v", err)
+	}
+}
+
+// missingKey returns what comes of a field that a map in the template does not have.
+func (l *loader) missingKey() string {
+	switch given := l.spec.MissingKey; given {
+	case "", "error", "zero", "default":
+		return given
+	default:
+		l.fault("missingkey", "missingkey %q is not one of \"error\", \"zero\" and \"default\"", given)
+		return ""
 	}
 }
 

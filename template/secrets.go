@@ -78,9 +78,10 @@ func (s *Secrets) Add(secret string) {
 func formsOf(secret string) []string {
 	quoted := strconv.Quote(secret)
 	escaped, _ := json.Marshal(secret) // a string never fails
+	plain, _ := toJSON(secret)
 	raw := []byte(secret)
 	forms := []string{
-		secret, quoted[1 : len(quoted)-1], string(escaped[1 : len(escaped)-1]),
+		secret, quoted[1 : len(quoted)-1], string(escaped[1 : len(escaped)-1]), plain[1 : len(plain)-1],
 		html.EscapeString(secret), url.QueryEscape(secret), url.PathEscape(secret),
 		base64.RawStdEncoding.EncodeToString(raw), base64.RawURLEncoding.EncodeToString(raw),
 	}
