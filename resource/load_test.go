@@ -48,7 +48,7 @@ func TestLoadFaults(t *testing.T) {
 		{"check_cmd does not parse", "[template]\nsrc='a.tmpl'\ndest='/x'\ncheck_cmd='x {{.src'\n", []string{`:4:11: template: check_cmd:1: unclosed action`}},
 		{"check_cmd with an unknown field", "[template]\nsrc='a.tmpl'\ndest='/x'\ncheck_cmd='x {{.dst}}'\n", []string{`it may use {{.src}} and {{.dest}}`}},
 		{"timeout without unit", "[template]\nsrc='a.tmpl'\ndest='/x'\ncheck_cmd_timeout=30\n", []string{`:4:19: template.check_cmd_timeout must be a string with a unit`}},
-		{"missingkey", "[template]\nsrc='a.tmpl'\ndest='/x'\nmissingkey='none'\n", []string{`:4:13: missingkey "none" is not one of "error", "zero" and "default"`}},
+		{"missingkey", "[template]\nsrc='a.tmpl'\ndest='/x'\nmissingkey='none'\n", []string{`:4:12: missingkey "none" is not one of "error", "zero" and "default"`}},
 		{"negative timeout", "[template]\nsrc='a.tmpl'\ndest='/x'\nreload_cmd_timeout='-1s'\n", []string{`:4:20: reload_cmd_timeout must be longer than nothing`}},
 		{"syntax", "[template\n", []string{`:2:10: expected '.' or ']' to end table name`}},
 	} {
