@@ -40,6 +40,15 @@ type Options struct {
 	// this option.
 	KeepStageFile bool
 
+	// Strict has LoadDir look for more than it needs: for mistakes in templates that only
+	// some values lead to, and, unless Elsewhere is set, for programs of the commands and
+	// directories of destinations that are not there.
+	Strict bool
+
+	// Elsewhere says that the resources are for another machine, as in CI: users and
+	// groups are not looked up. Nothing must be applied then.
+	Elsewhere bool
+
 	// Secrets are told of the values that templates mark by the function secret. Nil
 	// forgets them.
 	Secrets *template.Secrets
@@ -87,6 +96,8 @@ func LoadDir(confDir string, opts Options) ([]*Resource, error) {
 		r, err := loadFile(path, opts)
 		if err == nil {
 			err = claim(owners, r)
+		} else if opts.Strict && r != nil && r.Dest != "" {
+			err = errors.Join(err, claim(owners, r))
 		}
 		if err != nil {
 			errs = append(errs, &FileError{Path: path, Err: err})
@@ -108,7 +119,7 @@ func claim(owners map[string]*Resource, r *Resource) error {
 	}
 	for _, name := range names {
 		if other, ok := owners[name]; ok {
-			return fmt.Errorf("%s: dest %q is already that of %s; two resources cannot write one file", r.Path, r.Dest, other.Path)
+			return fmt.Errorf("%s: dest %q is already that of %s; two resources cannot write one file", r.destAt, r.Dest, other.Path)
 		}
 	}
 	for _, name := range names {

@@ -222,7 +222,7 @@ func TestLoadGoodBesideBroken(t *testing.T) {
 		t.Errorf("got broken files %v, want 4", broken)
 	}
 	for _, want := range []string{`b.toml:5:1: unknown key "moed"; did you mean "mode"?`, `b.toml:6:7: template.uid must be an integer`,
-		`d.toml: dest "` + c.dest("a") + `" is already that of`, "e.toml", "f.toml: dest"} {
+		`d.toml:3:6: dest "` + c.dest("a") + `" is already that of`, "e.toml", "f.toml:3:6: dest"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the error lacks %q:\n%v", want, err)
 		}

@@ -103,6 +103,7 @@ type Resource struct {
 	ReloadTimeout time.Duration // of one run
 
 	opts   Options
+	destAt string // where dest stands, as "file:line:column"
 	uid    int    // -1 = not configured
 	gid    int    // -1 = not configured
 	mode   uint32 // permission and set-id bits; unsetMode = not configured

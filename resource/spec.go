@@ -68,11 +68,17 @@ func loadFile(file string, opts Options) (*Resource, error) {
 	r := &Resource{Path: file, opts: opts, sys: osSystem{}, shell: runShell}
 	l.files(r)
 	l.keys(r)
-	r.uid = l.id("uid", f.Template.UID, "owner", f.Template.Owner, userID)
-	r.gid = l.id("gid", f.Template.GID, "group", f.Template.Group, groupID)
+	users, groups := userID, groupID
+	if opts.Elsewhere {
+		users, groups = anyID, anyID
+	}
+	r.uid = l.id("uid", f.Template.UID, "owner", f.Template.Owner, users)
+	r.gid = l.id("gid", f.Template.GID, "group", f.Template.Group, groups)
 	r.mode = l.mode()
 	l.commands(r)
-	return r, l.faults.join()
+	l.strict(r)
+	r.destAt = doc.at("template.dest")
+	return r, l.join()
 }
 
 // A loader turns the table of a file into a Resource, and notes what is wrong with it.
@@ -81,6 +87,9 @@ type loader struct {
 	spec   *spec
 	faults faults
 	wrong  map[string]bool // :: key whose value could not even be decoded
+
+	parsed     *tmpl.Template // nil if it could not be
+	inTemplate error          // faults in the files of templates
 }
 
 func (l *loader) fault(key, format string, args ...any) {
@@ -136,7 +145,7 @@ func (l *loader) keys(r *Resource) {
 	}
 	r.MissingKey = l.missingKey()
 	parsed, err := tmpl.Parse(r.Src, tmpl.Options{Prefix: r.Prefix, Dir: r.opts.TemplateDir, MissingKey: r.MissingKey, Secrets: r.opts.Secrets})
-	r.source = parsed
+	r.source, l.parsed = parsed, parsed
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		l.fault("src", "template %q does not exist; templates belong in %q", l.spec.Src, r.opts.TemplateDir)

@@ -135,9 +135,9 @@ func (c *checker) call(name *parse.IdentifierNode, args []parse.Node, piped int)
 	want, got := signature.NumIn(), len(args)+piped
 	switch {
 	case signature.IsVariadic() && got < want-1:
-		c.fault(name, "%s: wants %d arguments or more, but got %d", name.Ident, want-1, got)
+		c.fault(name, "%s: wants %s or more, but got %d", name.Ident, arguments(want-1), got)
 	case !signature.IsVariadic() && got != want:
-		c.fault(name, "%s: wants %d arguments, but got %d", name.Ident, want, got)
+		c.fault(name, "%s: wants %s, but got %d", name.Ident, arguments(want), got)
 	}
 	text, ok := literal(args)
 	if !ok {
@@ -157,6 +157,13 @@ func (c *checker) call(name *parse.IdentifierNode, args []parse.Node, piped int)
 	} else if err != nil {
 		c.fault(name, "%s: %v", name.Ident, err)
 	}
+}
+
+func arguments(n int) string {
+	if n == 1 {
+		return "1 argument"
+	}
+	return fmt.Sprintf("%d arguments", n)
 }
 
 // function returns a function that is not of the language itself, or nil.

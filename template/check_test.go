@@ -17,11 +17,11 @@ func TestCheck(t *testing.T) {
 	}{
 		{"in order", `{{define "x"}}{{end}}{{template "x"}}{{include "x"}}{{include "part" . | indent 2}}{{now.Year}}{{getv "/a" | default "b"}}{{printf "%d" 1}}`, "{{.}}", nil},
 		{"arguments", "{{getv}}\n {{getv \"/a\" | join}} {{if hasKey (dict 1 2)}}{{end}}", "", []string{
-			"DIR/main:1:3: getv: wants 1 arguments or more, but got 0",
+			"DIR/main:1:3: getv: wants 1 argument or more, but got 0",
 			"DIR/main:2:16: join: wants 2 arguments, but got 1",
 			"DIR/main:2:28: hasKey: wants 2 arguments, but got 1"}},
 		{"an argument without arguments", "{{date now}}{{add hostname (atoi)}}", "", []string{
-			"DIR/main:1:3: date: wants 2 arguments, but got 1", "DIR/main:1:29: atoi: wants 1 arguments, but got 0"}},
+			"DIR/main:1:3: date: wants 2 arguments, but got 1", "DIR/main:1:29: atoi: wants 1 argument, but got 0"}},
 		{"template", "{{range .}}{{else}}{{template \"none\" (seq 1)}}{{end}}", "", []string{
 			"DIR/main:1:31: template \"none\" not defined; {{include}} takes a file", "DIR/main:1:39: seq: wants 2 arguments, but got 1"}},
 		{"files", `{{include "none"}}{{file "none"}}{{file "../x"}}`, "", []string{
