@@ -83,6 +83,7 @@ func (r *Resource) apply(ctx context.Context, snap backends.Snapshot, gate gate)
 	if r.opts.Noop {
 		r.log.Info("would replace file", "dest", t.path, "bytes", len(content), "index", snap.Index)
 		r.update(func(s *Status) { s.Differs = true })
+		r.show(t, content)
 		return nil
 	}
 	return r.change(ctx, t, content, snap.Index)
@@ -128,6 +129,7 @@ func (r *Resource) change(ctx context.Context, t target, content []byte, index u
 	}
 	if written {
 		r.torn = false
+		r.update(func(s *Status) { s.Writes++ })
 		r.log.Info("replaced file", "dest", t.path, "bytes", len(content), "index", index)
 	}
 	if err == nil {

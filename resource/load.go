@@ -31,6 +31,10 @@ type Options struct {
 	// Noop stops after rendering and comparing: nothing is checked, written or run.
 	Noop bool
 
+	// Show, with Noop, is called for each destination that would be replaced, by the
+	// goroutine that has rendered it. Nil shows nothing.
+	Show func(Change)
+
 	// SyncOnly writes files and runs no command.
 	SyncOnly bool
 

@@ -143,6 +143,8 @@ type Status struct {
 	Written  uint64
 	Reloaded uint64
 
+	Writes uint64 // of the destination, by this process
+
 	Pending  bool      // a reload is due
 	Differs  bool      // with Options.Noop: the destination would be replaced
 	Err      error     // of the last attempt; nil if it succeeded
