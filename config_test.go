@@ -55,6 +55,8 @@ func sample(o option, n int) string {
 		return []string{"debug", "warn", "error", "info", "panic"}[n]
 	case "log-format":
 		return "json"
+	case "report":
+		return fmt.Sprintf("junit:file%d", n)
 	case "cors":
 		return fmt.Sprintf("http://h%d", n)
 	case "initial-cluster":
@@ -82,6 +84,10 @@ func companions(o option) []string {
 		return []string{"-file=x"}
 	case "watch":
 		return []string{"-backend=env"}
+	case "report":
+		return []string{"-onetime"}
+	case "diff":
+		return []string{"-noop"}
 	case "basic-auth":
 		return []string{"-username=x"}
 	case "client-cert":
