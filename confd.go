@@ -7,8 +7,8 @@
 // options.go is the table of all options; flags.go and config.go bring them together,
 // help.go prints them. backend.go is the only place that knows the names of backends.
 // once.go is one pass, daemon.go the process that stays, store.go the embedded store
-// with its ports. ctl.go is the table of commands, with which confd is a client of a
-// store.
+// with its ports. tasks.go is the table of commands for templates and CI, ctl.go that of
+// commands with which confd is a client of a store.
 //
 // # Decisions
 //
@@ -111,6 +111,9 @@ type program struct {
 // run does what args ask for and returns the exit code. It ends early, and in order,
 // when ctx does.
 func run(ctx context.Context, args []string, sys system) int {
+	if code, isTask := runTask(ctx, args, sys); isTask {
+		return code
+	}
 	if code, isCommand := runCommand(ctx, args, sys); isCommand {
 		return code
 	}

@@ -20,11 +20,13 @@ that reads it. The store comes bundled: without -backend, confd keeps the keys
 itself and serves them over the etcd v2 HTTP API.
 
 Usage: confd [flags]
+       confd check|diff|render|test [flags] [arguments]
        confd COMMAND [flags] [arguments]
 
-The second form is a client of the store, in place of etcdctl: confd get KEY,
-confd set KEY VALUE and so on. "confd help" lists its commands. The first form
-keeps files; its flags follow.
+The first form keeps files; its flags follow. The second looks at resources and
+templates and ends, as in CI; "confd check -help" and so on tell more. The third
+is a client of the store, in place of etcdctl: confd get KEY, confd set KEY
+VALUE and so on; "confd help" lists these commands.
 `
 
 const helpTail = `
@@ -49,7 +51,8 @@ var examples = []example{
 	{"Render once from files, as in CI", "confd -onetime -confdir . -file values.yaml"},
 	{"Render once from the environment, as in a container's entry point", "confd -onetime -backend env"},
 	{"Follow an etcd cluster", "confd -watch -node http://10.0.0.1:2379,http://10.0.0.2:2379"},
-	{"See what would change", "confd -onetime -noop"},
+	{"See what would change", "confd diff -node http://127.0.0.1:4001"},
+	{"Look for mistakes", "confd check -confdir ."},
 }
 
 // helpText returns what -help prints.
@@ -153,7 +156,8 @@ const docHead = `<!-- Made from the table of options by "go test -run TestDocs .
 
 ` + "```\nconfd [flags]\n```" + `
 
-` + "`confd COMMAND`" + ` is a client of the store: [confd as a client](ctl.md).
+` + "`confd COMMAND`" + ` is a client of the store: [confd as a client](ctl.md). ` + "`confd check`, `diff`, `render` and `test`" + `
+are [below the flags](#commands-for-templates).
 
 Every option can be given in three places. A flag beats the environment, the
 environment beats confd.toml, and confd.toml beats the default. For the embedded store
@@ -232,6 +236,7 @@ func docText() string {
 			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", code(flag), code(o.shownEnv()...), code(first(o.fileKeys())...), o.docDefault(), o.shownHelp())
 		}
 	}
+	b.WriteString(tasksDoc())
 	var flags []string
 	for _, name := range sortedKeys(foreign) {
 		flags = append(flags, code("-"+name))

@@ -76,6 +76,8 @@ type settings struct {
 	Color       bool
 	Report      string // FORMAT[:FILE]
 
+	taskSettings
+
 	given  map[string]origin // :: name of an option → who gave its value; without an entry it has its default
 	spelt  map[string]string // :: name of an option → how it was written there
 	asEtcd bool              // an option that etcd has was given as etcd takes it: a flag, ETCD_…, or -config

@@ -3,6 +3,14 @@
 
 package main
 
+// taskSettings are what the flags of single tasks set.
+type taskSettings struct {
+	Elsewhere  bool     // check: the files are for another machine
+	Data       []string // render: files of values
+	MissingKey string   // render
+	Update     bool     // test: write what is rendered
+}
+
 // ciOptions are those for runs that somebody looks at.
 var ciOptions = []option{
 	{name: "diff", at: func(s *settings) any { return &s.Diff },
