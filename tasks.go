@@ -167,7 +167,8 @@ func (t *task) text() string {
 			writeRow(&b, strings.TrimSpace("-"+o.name+" "+o.arg), o.help)
 		}
 	}
-	fmt.Fprintf(&b, "\nThe other flags are those of confd; \"confd -help\" lists them.\n\nExit codes: %s.\n\nExamples\n", t.codes)
+	fmt.Fprintf(&b, "\nThe other flags are those of confd; \"confd -help\" lists them.\n\n%s\n\nExamples\n",
+		strings.Join(wrap("Exit codes: "+t.codes+".", helpWidth), "\n"))
 	for _, e := range t.examples {
 		fmt.Fprintf(&b, "  %s:\n    %s\n", e.what, e.line)
 	}
