@@ -6,8 +6,6 @@ package main
 import (
 	"fmt"
 	"strings"
-
-	"confd/template"
 )
 
 // maxEdits bounds the search for the shortest way from one text to another, and so its
@@ -185,75 +183,4 @@ func hunkRange(before, count int) string {
 		return fmt.Sprint(before + 1)
 	}
 	return fmt.Sprintf("%d,%d", before+1, count)
-}
-
-// maskEdits hides the secrets in a diff: those that templates have marked, and what was
-// in their place before, which nobody knows. A removed line that looks like a line with
-// a secret is masked in the same places; one that was replaced together with such a line
-// and does not look like it is masked as a whole.
-func maskEdits(edits []edit, secrets *template.Secrets) []edit {
-	var patterns [][]string // :: the pieces around the secrets of lines that are in the new file
-	for _, e := range edits {
-		if pieces := secrets.Split(e.line); e.kind != '-' && len(pieces) > 1 {
-			patterns = append(patterns, pieces)
-		}
-	}
-	masked := make([]edit, len(edits))
-	for i := 0; i < len(edits); {
-		if edits[i].kind == ' ' {
-			masked[i] = edit{' ', secrets.Mask(edits[i].line)}
-			i++
-			continue
-		}
-		end := i
-		secret := false
-		for ; end < len(edits) && edits[end].kind != ' '; end++ {
-			secret = secret || edits[end].kind == '+' && len(secrets.Split(edits[end].line)) > 1
-		}
-		for ; i < end; i++ {
-			e := edits[i]
-			if e.kind == '-' {
-				e.line = maskOld(e.line, patterns, secret)
-			}
-			masked[i] = edit{e.kind, secrets.Mask(e.line)}
-		}
-	}
-	return masked
-}
-
-// hidden stands in a diff where a secret stood.
-const hidden = "********"
-
-// maskOld masks a removed line. replaced tells that it stands beside a new line with a
-// secret.
-func maskOld(line string, patterns [][]string, replaced bool) string {
-	for _, pieces := range patterns {
-		bare := strings.TrimSpace(strings.Join(pieces, "")) == ""
-		if (!bare || replaced) && looksLike(line, pieces) {
-			return strings.Join(pieces, hidden)
-		}
-	}
-	if !replaced {
-		return line
-	}
-	if strings.HasSuffix(line, "\n") {
-		return hidden + "\n"
-	}
-	return hidden
-}
-
-// looksLike reports whether a line consists of the pieces, with anything between them.
-func looksLike(line string, pieces []string) bool {
-	first, last := pieces[0], pieces[len(pieces)-1]
-	rest, ok := strings.CutPrefix(line, first)
-	if !ok || !strings.HasSuffix(rest, last) {
-		return false
-	}
-	rest = strings.TrimSuffix(rest, last)
-	for _, piece := range pieces[1 : len(pieces)-1] {
-		if _, rest, ok = strings.Cut(rest, piece); !ok {
-			return false
-		}
-	}
-	return true
 }

@@ -137,6 +137,7 @@ func TestMaskEdits(t *testing.T) {
 		{"twice in a line", "x before y before z\n", "x hunter2 y hunter2 z\n", "-x ******** y ******** z\n+x ******** y ******** z\n"},
 		{"several lines", "old1\nold2\n", "KEYKEY\nSECRET\n", "-********\n-********\n+********\n+********\n"},
 		{"others are shown", "a\nkeep\nold\n", "a hunter2\nkeep\nnew\n", "-********\n+a ********\n keep\n-old\n+new\n"},
+		{"beside another change", "port = 1\npw = before\n", "port = 2\npw = hunter2\n", "-port = 1\n-pw = ********\n+port = 2\n+pw = ********\n"},
 		{"no line feed", "pw = before", "pw = hunter2", "-pw = ********\n\\ No newline at end of file\n+pw = ********\n\\ No newline at end of file\n"},
 	} {
 		_, got, _ := strings.Cut(unified(maskEdits(diffLines(splitLines(test.old), splitLines(test.fresh)), secrets), 3), "\n")
