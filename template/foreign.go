@@ -85,7 +85,6 @@ var clashes = []struct{ name, here, elsewhere string }{
 	{"merge, mergeOverwrite", "leave their arguments as they are", "sprig: change the first"},
 	{"regexReplaceAll", "regexReplaceAll REGEX STRING NEW, as in sprig", "consul-template: regexReplaceAll REGEX NEW STRING"},
 	{"replace", "replace STRING OLD NEW COUNT", "sprig: replace OLD NEW STRING, here replaceAll"},
-	{"reverse", "of texts and pairs", "sprig: of any list"},
 	{"secret", "marks a value", "consul-template: reads from Vault"},
 	{"seq", "a list, never downwards", "sprig: a text; abtreece/confd: also downwards"},
 	{"split", "split STRING SEPARATOR, a list", "sprig: split SEPARATOR STRING, a map; consul-template: split SEPARATOR STRING"},

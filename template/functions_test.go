@@ -178,7 +178,7 @@ func TestFunctions(t *testing.T) {
 		{`{{join (getvs "/none/*") ","}}`, ""},
 		{`{{with json "null"}}some{{else}}none{{end}} {{with jsonArray "[]"}}some{{else}}none{{end}}`, "none none"},
 		{`{{json "{\"n\": 12345678}"}}`, "map[n:1.2345678e+07]"},
-		{`{{reverse (seq 1 3)}} {{$l := split "a b" " "}}{{reverse $l}}{{$l}}`, "[1 2 3] [b a][a b]"},
+		{`{{reverse (seq 1 3)}} {{reverse (list 1 "a")}} {{reverse "ab"}} {{$l := split "a b" " "}}{{reverse $l}}{{$l}}`, "[3 2 1] [a 1] ab [b a][a b]"},
 		{`{{$l := split "ccc bb a" " "}}{{sortByLength $l}}{{$l}}`, "[a bb ccc][a bb ccc]"},
 		{`{{sortByLength (split "b a ccc c" " ")}}`, "[b a c ccc]"},
 		{`{{range sortKVByLength (reverse (gets "/services/web/*"))}}{{base .Key}}{{end}}`, "ba"},
