@@ -36,7 +36,11 @@ func (p *program) newDiffer() *differ {
 		f, ok := p.stdout.(*os.File)
 		color = ok && isTerminal(f) && p.getenv("NO_COLOR") == ""
 	}
-	return &differ{out: p.stdout, context: p.DiffContext, color: color, secrets: p.secrets}
+	out := p.stdout
+	if p.reportsToOutput() {
+		out = io.Discard
+	}
+	return &differ{out: out, context: p.DiffContext, color: color, secrets: p.secrets}
 }
 
 // show prints one change.

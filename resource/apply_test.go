@@ -71,7 +71,7 @@ func TestOnceWritesAndReloads(t *testing.T) {
 	if got := fmt.Sprint(sh.ran); got != fmt.Sprintf("[check %s %s reload]", staged, c.dest("a")) {
 		t.Errorf("ran %s", got)
 	}
-	if got := run.Status()[0]; got != (Status{Name: "a.toml", Dest: c.dest("a"), Seen: 1, Rendered: 1, Checked: 1, Written: 1, Reloaded: 1}) {
+	if got := run.Status()[0]; got != (Status{Name: "a.toml", Dest: c.dest("a"), Seen: 1, Rendered: 1, Checked: 1, Written: 1, Reloaded: 1, Writes: 1}) {
 		t.Errorf("got %+v", got)
 	}
 
