@@ -39,7 +39,9 @@ ETCD_..., which CONFD_... beats, and from etcd 0.4's own file, -config.
 Signals: SIGTERM and SIGINT end confd after a running reload, a second one at
 once; SIGHUP reads the template resources again.
 
-Exit codes: 0 all went well, 1 something failed, 2 wrong options.
+Exit codes: 0 all went well, 1 something failed, 2 wrong options. With -onetime
+-noop -diff: 0 nothing would change, 1 something failed or wrong options, 2
+something would change.
 `
 
 // An example is a command line of the help.
@@ -216,7 +218,7 @@ backends, and encrypted values, are not in this version.
 |---|---|
 | 0 | all went well |
 | 1 | something failed; with ` + "`-onetime`" + `, each resource that did is a line on standard error |
-| 2 | wrong options |
+| 2 | wrong options; with ` + "`-onetime -noop -diff`" + `, where wrong options are 1: something would change |
 
 ## Examples
 
