@@ -46,6 +46,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 
 	"confd/template"
@@ -120,7 +121,7 @@ func run(ctx context.Context, args []string, sys system) int {
 	s, err := loadSettings(args, sys.machine)
 	if err != nil {
 		report(sys.stderr, err)
-		if slices.Contains(args, "-diff") || slices.Contains(args, "--diff") {
+		if slices.ContainsFunc(args, asksForDiff) {
 			return exitFailure // the other code means that there are changes
 		}
 		return exitUsage
@@ -146,6 +147,12 @@ func run(ctx context.Context, args []string, sys system) int {
 		err = p.daemon(ctx)
 	}
 	return p.finish(err)
+}
+
+// asksForDiff tells whether an argument is -diff, in one of its spellings.
+func asksForDiff(arg string) bool {
+	name, _, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+	return name == "diff" && strings.HasPrefix(arg, "-")
 }
 
 // makeProgram returns a run of confd. From here on, secrets are masked.

@@ -67,7 +67,8 @@ func (p *program) golden(ctx context.Context, args *taskArgs) int {
 	}
 	opts := p.resourceOptions()
 	opts.Elsewhere, opts.Noop, opts.Secrets = true, true, nil
-	resources, _ := resource.LoadDir(p.ConfDir, opts) // what is broken, confd check tells
+	resources, broken := resource.LoadDir(p.ConfDir, opts)
+	p.logBroken(broken) // their templates are rendered without a prefix
 	var results []result
 	failed := 0
 	for _, c := range cases {
