@@ -4,6 +4,7 @@
 package template
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -120,10 +121,37 @@ func (r *run) folder() string {
 	return filepath.Dir(r.source.path)
 }
 
-// read returns the text of a file below the folder of templates. Neither ".." nor a
+// Fresh reports whether the files that the last rendering has included or read are still
+// what they were. That of the template itself does not count.
+func (t *Template) Fresh() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for name, sum := range t.run.files {
+		text, _, err := t.run.open(name)
+		if err != nil || sha256.Sum256([]byte(text)) != sum {
+			return false
+		}
+	}
+	return true
+}
+
+// read returns the text of a file, and remembers that the rendering depends on it.
+func (r *run) read(name string) (string, stamp, error) {
+	text, s, err := r.open(name)
+	if err != nil {
+		return "", stamp{}, err
+	}
+	if r.files == nil {
+		r.files = make(map[string][sha256.Size]byte)
+	}
+	r.files[name] = sha256.Sum256([]byte(text))
+	return text, s, nil
+}
+
+// open returns the text of a file below the folder of templates. Neither ".." nor a
 // symbolic link leads out of it: what a template writes into a file that others read
 // must not come from elsewhere on the machine. A part that has not changed is not read.
-func (r *run) read(name string) (string, stamp, error) {
+func (r *run) open(name string) (string, stamp, error) {
 	root, err := os.OpenRoot(r.folder())
 	if err != nil {
 		return "", stamp{}, fmt.Errorf("opening the folder of templates: %w", err)

@@ -137,6 +137,9 @@ func TestIncludeReload(t *testing.T) {
 		}
 	}
 	render("1 a")
+	if !tmpl.Fresh() {
+		t.Error("files that have not changed are not fresh")
+	}
 	parsed := tmpl.run.parts["part"].parsed
 	render("1 a")
 	if tmpl.run.parts["part"].parsed != parsed {
@@ -144,7 +147,17 @@ func TestIncludeReload(t *testing.T) {
 	}
 	edit(t, filepath.Join(dir, "part"), `22{{getv "/a"}}`, time.Now())
 	edit(t, filepath.Join(dir, "raw"), "b", time.Now())
+	if tmpl.Fresh() {
+		t.Error("files that have changed are fresh")
+	}
 	render("22 b")
+	if !tmpl.Fresh() {
+		t.Error("files that were read again are not fresh")
+	}
+	if err := os.Remove(filepath.Join(dir, "raw")); err != nil || tmpl.Fresh() {
+		t.Errorf("a file that has gone is fresh, %v", err)
+	}
+	edit(t, filepath.Join(dir, "raw"), "b", time.Now())
 	edit(t, filepath.Join(dir, "part"), `{{`, time.Now())
 	render("error")
 	render("error")

@@ -59,6 +59,7 @@ package template
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -277,9 +278,10 @@ type run struct {
 	store  store           // the keys of the Render in progress
 	frames []frame         // the templates that the Render is in, from the outermost
 
-	parts    map[string]*part          // :: name → a file that was included
-	patterns map[string]*regexp.Regexp // :: expression → compiled
-	hashes   map[[2]string]string      // :: salt and password → hash of bcrypt
+	parts    map[string]*part             // :: name → a file that was included
+	files    map[string][sha256.Size]byte // :: name → sum of a file that the last Render has read
+	patterns map[string]*regexp.Regexp    // :: expression → compiled
+	hashes   map[[2]string]string         // :: salt and password → hash of bcrypt
 }
 
 // parse parses a text with all functions.
@@ -309,6 +311,7 @@ func (r *run) bind(text string) FuncMap {
 func (r *run) start(ctx context.Context, keys backends.Keys, parsed *template.Template) {
 	r.ctx = ctx
 	r.frames = append(r.frames[:0], frame{parsed: parsed})
+	r.files = nil
 	r.store = newStore(keys, r.opts.Prefix)
 }
 
