@@ -136,7 +136,7 @@ func runRollback(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	p := &program{c.system, s, newLogger(c.stderr, s.LogFormat, s.LogLevel)}
+	p := makeProgram(c.system, s)
 	resources, broken := p.load()
 	p.logBroken(broken)
 	runner := resource.NewRunner(resource.Config{Resources: resources, StopTimeout: s.pace.stopTimeout, Log: p.log})

@@ -106,7 +106,7 @@ func firstWords() []string {
 // nearestCommand returns the first word that a misspelt one was probably meant to be,
 // "" if none is near.
 func nearestCommand(word string) string {
-	return template.Nearest(word, append(firstWords(), "help"), min(2, len(word)-1))
+	return template.Nearest(word, slices.Concat(firstWords(), taskNames(), []string{"help"}), min(2, len(word)-1))
 }
 
 // errGroupHelp asks for the help of a group such as "member".

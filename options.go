@@ -76,6 +76,13 @@ type settings struct {
 	LogLevel  string
 	LogFormat string
 
+	Diff        bool
+	DiffContext int // lines
+	Color       bool
+	Report      string // FORMAT[:FILE]
+
+	taskSettings
+
 	given  map[string]origin // :: name of an option → who gave its value; without an entry it has its default
 	spelt  map[string]string // :: name of an option → how it was written there
 	asEtcd bool              // an option that etcd has was given as etcd takes it: a flag, ETCD_…, or -config
@@ -166,6 +173,7 @@ var sections = []section{
 		{name: "prefix", arg: "KEY", at: func(s *settings) any { return &s.Prefix },
 			help: "put before the keys of every resource, in place of the resource's own prefix"},
 	}},
+	{title: "In CI", options: ciOptions},
 	{title: "Where values come from", options: []option{
 		{name: "backend", arg: "NAME", at: func(s *settings) any { return &s.Backend },
 			defDoc: "raftkv; etcd if -node or an SRV option is given, file if -file is",

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"confd/template"
 )
 
 // Options apply to all resources of a directory.
@@ -30,6 +32,10 @@ type Options struct {
 	// Noop stops after rendering and comparing: nothing is checked, written or run.
 	Noop bool
 
+	// Show, with Noop, is called for each destination that would be replaced, by the
+	// goroutine that has rendered it. Nil shows nothing.
+	Show func(Change)
+
 	// SyncOnly writes files and runs no command.
 	SyncOnly bool
 
@@ -43,6 +49,19 @@ type Options struct {
 	// not wait.
 	Wait  Window
 	Splay time.Duration
+
+	// Strict has LoadDir look for more than it needs: for mistakes in templates that only
+	// some values lead to, and, unless Elsewhere is set, for programs of the commands and
+	// directories of destinations that are not there.
+	Strict bool
+
+	// Elsewhere says that the resources are for another machine, as in CI: users and
+	// groups are not looked up. Nothing must be applied then.
+	Elsewhere bool
+
+	// Secrets are told of the values that templates mark by the function secret. Nil
+	// forgets them.
+	Secrets *template.Secrets
 
 	// Log is told of each step. Nil discards.
 	Log *slog.Logger
@@ -87,6 +106,8 @@ func LoadDir(confDir string, opts Options) ([]*Resource, error) {
 		r, err := loadFile(path, opts)
 		if err == nil {
 			err = claim(owners, r)
+		} else if opts.Strict && r != nil && r.Dest != "" {
+			err = errors.Join(err, claim(owners, r))
 		}
 		if err != nil {
 			errs = append(errs, &FileError{Path: path, Err: err})
@@ -108,7 +129,7 @@ func claim(owners map[string]*Resource, r *Resource) error {
 	}
 	for _, name := range names {
 		if other, ok := owners[name]; ok {
-			return fmt.Errorf("%s: dest %q is already that of %s; two resources cannot write one file", r.Path, r.Dest, other.Path)
+			return fmt.Errorf("%s: dest %q is already that of %s; two resources cannot write one file", r.destAt, r.Dest, other.Path)
 		}
 	}
 	for _, name := range names {

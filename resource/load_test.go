@@ -48,6 +48,7 @@ func TestLoadFaults(t *testing.T) {
 		{"check_cmd does not parse", "[template]\nsrc='a.tmpl'\ndest='/x'\ncheck_cmd='x {{.src'\n", []string{`:4:11: template: check_cmd:1: unclosed action`}},
 		{"check_cmd with an unknown field", "[template]\nsrc='a.tmpl'\ndest='/x'\ncheck_cmd='x {{.dst}}'\n", []string{`it may use {{.src}} and {{.dest}}, {{.srcs}}`}},
 		{"timeout without unit", "[template]\nsrc='a.tmpl'\ndest='/x'\ncheck_cmd_timeout=30\n", []string{`:4:19: template.check_cmd_timeout must be a string with a unit`}},
+		{"missingkey", "[template]\nsrc='a.tmpl'\ndest='/x'\nmissingkey='none'\n", []string{`:4:12: missingkey "none" is not one of "error", "zero" and "default"`}},
 		{"negative timeout", "[template]\nsrc='a.tmpl'\ndest='/x'\nreload_cmd_timeout='-1s'\n", []string{`:4:20: reload_cmd_timeout must be longer than nothing`}},
 		{"syntax", "[template\n", []string{`:2:10: expected '.' or ']' to end table name`}},
 	} {
@@ -223,7 +224,7 @@ func TestLoadGoodBesideBroken(t *testing.T) {
 		t.Errorf("got broken files %v, want 4", broken)
 	}
 	for _, want := range []string{`b.toml:5:1: unknown key "moed"; did you mean "mode"?`, `b.toml:6:7: template.uid must be an integer`,
-		`d.toml: dest "` + c.dest("a") + `" is already that of`, "e.toml", "f.toml: dest"} {
+		`d.toml:3:6: dest "` + c.dest("a") + `" is already that of`, "e.toml", "f.toml:3:6: dest"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the error lacks %q:\n%v", want, err)
 		}

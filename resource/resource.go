@@ -98,10 +98,13 @@ type Resource struct {
 	Required []string // absolute keys without which nothing is rendered
 	MinKeys  int      // so many keys must be there
 
+	MissingKey string // as for package template; "" = error
+
 	CheckTimeout  time.Duration // of one run
 	ReloadTimeout time.Duration // of one run
 
 	opts      Options
+	destAt    string // where dest stands, as "file:line:column"
 	spec      *spec
 	uid       int    // -1 = not configured
 	gid       int    // -1 = not configured
@@ -175,7 +178,9 @@ type Status struct {
 func (r *Resource) Status() Status {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.status
+	st := r.status
+	st.Err = masked(st.Err, r.opts.Secrets)
+	return st
 }
 
 // update changes the status under its lock.
@@ -199,7 +204,7 @@ func (r *Resource) sameAs(other *Resource) bool {
 	return r.Path == other.Path && r.Src == other.Src && r.Dest == other.Dest &&
 		r.Prefix == other.Prefix && r.uid == other.uid && r.gid == other.gid &&
 		r.wait == other.wait && r.splay == other.splay &&
-		reflect.DeepEqual(r.spec, other.spec) && r.source.Same(other.source)
+		reflect.DeepEqual(r.spec, other.spec) && r.source.Same(other.source) && r.source.Fresh()
 }
 
 // inherit takes over what an earlier version of the resource, with the same

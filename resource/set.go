@@ -160,6 +160,7 @@ func (s *set) unchanged(jobs []*job, index uint64) []*Error {
 		if j.differs {
 			r.log.Info("would replace file", "dest", j.t.path, "bytes", len(j.content), "index", index)
 			r.update(func(st *Status) { st.Differs = true })
+			r.show(j.t, j.content)
 			continue
 		}
 		if err := r.settle(); err != nil {

@@ -57,6 +57,8 @@ type spec struct {
 	Backup    *int           `toml:"backup"`
 	Required  []string       `toml:"required"`
 	MinKeys   *int           `toml:"min_keys"`
+
+	MissingKey string `toml:"missingkey"`
 }
 
 const (
@@ -78,7 +80,7 @@ func loadFile(file string, opts Options) (*Resource, error) {
 		}
 		return nil, found.join()
 	}
-	l := loader{doc: doc, faults: found, spec: f.Template, wrong: make(map[string]bool)}
+	l := loader{doc: doc, faults: found, spec: f.Template, wrong: make(map[string]bool), elsewhere: opts.Elsewhere}
 	for _, fault := range found {
 		l.wrong[fault.key] = true
 	}
@@ -88,11 +90,17 @@ func loadFile(file string, opts Options) (*Resource, error) {
 	l.guards(r)
 	l.pace(r)
 	l.history(r)
-	r.uid = l.id("uid", f.Template.UID, "owner", f.Template.Owner, userID)
-	r.gid = l.id("gid", f.Template.GID, "group", f.Template.Group, groupID)
+	users, groups := userID, groupID
+	if opts.Elsewhere {
+		users, groups = anyID, anyID
+	}
+	r.uid = l.id("uid", f.Template.UID, "owner", f.Template.Owner, users)
+	r.gid = l.id("gid", f.Template.GID, "group", f.Template.Group, groups)
 	r.mode = l.mode()
 	l.commands(r)
-	return r, l.faults.join()
+	l.strict(r)
+	r.destAt = doc.at("template.dest")
+	return r, l.join()
 }
 
 // A loader turns the table of a file into a Resource, and notes what is wrong with it.
@@ -101,6 +109,10 @@ type loader struct {
 	spec   *spec
 	faults faults
 	wrong  map[string]bool // :: key whose value could not even be decoded
+
+	elsewhere  bool           // Options.Elsewhere
+	parsed     *tmpl.Template // nil if it could not be
+	inTemplate error          // faults in the files of templates
 }
 
 func (l *loader) fault(key, format string, args ...any) {
@@ -154,13 +166,25 @@ func (l *loader) keys(r *Resource) {
 	if r.Src == "" {
 		return
 	}
-	parsed, err := tmpl.Parse(r.Src, tmpl.Options{Prefix: r.Prefix, Dir: r.opts.TemplateDir, Static: true})
-	r.source = parsed
+	r.MissingKey = l.missingKey()
+	parsed, err := tmpl.Parse(r.Src, tmpl.Options{Prefix: r.Prefix, Dir: r.opts.TemplateDir, Static: true, MissingKey: r.MissingKey, Secrets: r.opts.Secrets})
+	r.source, l.parsed = parsed, parsed
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		l.fault("src", "template %q does not exist; templates belong in %q", l.spec.Src, r.opts.TemplateDir)
 	case err != nil:
 		l.fault("src", "%v", err)
+	}
+}
+
+// missingKey returns what comes of a field that a map in the template does not have.
+func (l *loader) missingKey() string {
+	switch given := l.spec.MissingKey; given {
+	case "", "error", "zero", "default":
+		return given
+	default:
+		l.fault("missingkey", "missingkey %q is not one of \"error\", \"zero\" and \"default\"", given)
+		return ""
 	}
 }
 

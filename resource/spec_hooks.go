@@ -147,7 +147,7 @@ func (l *loader) surroundings() surroundings {
 		}
 		s.dir = dir
 	}
-	if l.spec.User != "" {
+	if l.spec.User != "" && !l.elsewhere {
 		u, err := lookupAccount(l.spec.User)
 		switch {
 		case err != nil:
