@@ -32,3 +32,21 @@ func TestTemplateOptions(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestStatusMasked holds that a command that prints the file does not give it away.
+func TestStatusMasked(t *testing.T) {
+	c := newConfdir(t)
+	c.resource("a", "check_cmd='cat {{.src}}; exit 3'")
+	c.file("templates/a.tmpl", `{{secret (getv "/a")}}`)
+	opts := c.options()
+	opts.Secrets = &template.Secrets{}
+	resources := c.load(opts, nil)
+	run := NewRunner(Config{Backend: newMemory("/a", "hunter2"), Resources: resources, Log: opts.Log})
+	if err := run.Once(t.Context()); err == nil {
+		t.Fatal("the check has not failed")
+	}
+	err := run.Status()[0].Err
+	if err == nil || !strings.Contains(err.Error(), "********") || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("got %v", err)
+	}
+}
