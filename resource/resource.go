@@ -174,7 +174,8 @@ type Status struct {
 	Retry    time.Time // of the next attempt, if the last one failed
 }
 
-// Status returns how far the resource has come. It may be called at any time.
+// Status returns how far the resource has come. It may be called at any time. The error
+// in it has no secrets of templates.
 func (r *Resource) Status() Status {
 	r.mu.Lock()
 	defer r.mu.Unlock()
