@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"confd/backends"
 	"confd/backends/env"
@@ -67,7 +68,7 @@ func (p *program) openEtcd(ctx context.Context) (backends.Backend, func() error,
 	nodes := p.Nodes
 	if p.SRVRecord != "" {
 		var err error
-		if nodes, err = p.findNodes(ctx); err != nil {
+		if nodes, err = p.awaitNodes(ctx); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -86,6 +87,28 @@ func (p *program) openEtcd(ctx context.Context) (backends.Backend, func() error,
 	}
 	return b, b.Close, nil
 }
+
+// awaitNodes finds the nodes; a daemon goes on looking until there are some.
+func (p *program) awaitNodes(ctx context.Context) ([]string, error) {
+	for told := false; ; {
+		nodes, err := p.findNodes(ctx)
+		if err == nil || p.Onetime {
+			return nodes, err
+		}
+		if !told {
+			told = true
+			p.log.Warn("the servers cannot be found; looking again until they are", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(lookupPause):
+		}
+	}
+}
+
+// lookupPause is the time between two looks for servers that cannot be found.
+const lookupPause = 2 * time.Second
 
 // findNodes looks up the nodes by SRV record, the preferred ones first.
 func (p *program) findNodes(ctx context.Context) ([]string, error) {

@@ -31,7 +31,7 @@ func newProgram(t *testing.T, args ...string) *program {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &program{settings: s, log: slog.New(slog.DiscardHandler)}
+	return &program{system: system{machine: testMachine()}, settings: s, log: slog.New(slog.DiscardHandler)}
 }
 
 // keyPair writes a certificate that signs itself, and its key.

@@ -8,8 +8,8 @@
 // help.go prints them. backend.go is the only place that knows the names of backends.
 // once.go is one pass, daemon.go the process that stays, store.go the embedded store
 // with its ports; config_cluster.go, cluster.go and discovery.go find the nodes that it
-// belongs to. ctl.go is the table of commands, with which confd is a client of a
-// store.
+// belongs to. tasks.go is the table of commands for templates and CI, ctl.go that of
+// commands with which confd is a client of a store.
 //
 // # Decisions
 //
@@ -49,7 +49,11 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
+
+	"confd/template"
 )
 
 func main() {
@@ -87,6 +91,7 @@ const (
 	exitOK      = 0
 	exitFailure = 1
 	exitUsage   = 2
+	exitDiffers = 2 // of a run that was asked for a diff, whose wrong options are a failure
 )
 
 // A system is what confd takes from its surroundings.
@@ -103,18 +108,26 @@ type system struct {
 type program struct {
 	system
 	*settings
-	log *slog.Logger
+	log     *slog.Logger
+	secrets *template.Secrets // what is masked in all that is printed
+	differ  *differ           // prints what would change; nil = nobody asked
 }
 
 // run does what args ask for and returns the exit code. It ends early, and in order,
 // when ctx does.
 func run(ctx context.Context, args []string, sys system) int {
+	if code, isTask := runTask(ctx, args, sys); isTask {
+		return code
+	}
 	if code, isCommand := runCommand(ctx, args, sys); isCommand {
 		return code
 	}
 	s, err := loadSettings(args, sys.machine)
 	if err != nil {
 		report(sys.stderr, err)
+		if slices.ContainsFunc(args, asksForDiff) {
+			return exitFailure // the other code means that there are changes
+		}
 		return exitUsage
 	}
 	switch {
@@ -125,7 +138,7 @@ func run(ctx context.Context, args []string, sys system) int {
 		fmt.Fprintln(sys.stdout, versionLine())
 		return exitOK
 	}
-	p := &program{sys, s, newLogger(sys.stderr, s.LogFormat, s.LogLevel)}
+	p := makeProgram(sys, s)
 	if flags := useless(s); flags != nil {
 		p.log.Warn("flags without meaning for this backend", "backend", s.Backend, "flags", flags)
 	}
@@ -137,9 +150,40 @@ func run(ctx context.Context, args []string, sys system) int {
 	} else {
 		err = p.daemon(ctx)
 	}
-	if err != nil {
-		report(sys.stderr, err)
+	return p.finish(err)
+}
+
+// asksForDiff tells whether an argument is -diff, in one of its spellings.
+func asksForDiff(arg string) bool {
+	name, _, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+	return name == "diff" && strings.HasPrefix(arg, "-")
+}
+
+// makeProgram returns a run of confd. From here on, secrets are masked.
+func makeProgram(sys system, s *settings) *program {
+	p := &program{system: sys, settings: s, secrets: &template.Secrets{}}
+	p.stderr = &maskWriter{sys.stderr, p.secrets}
+	p.log = newLogger(p.stderr, s.LogFormat, s.LogLevel)
+	if s.Diff {
+		p.differ = p.newDiffer()
+	}
+	return p
+}
+
+// finish reports the error and returns the exit code.
+func (p *program) finish(err error) int {
+	changed := 0
+	if p.differ != nil {
+		var failed error
+		changed, failed = p.differ.count()
+		err = errors.Join(err, failed)
+	}
+	switch {
+	case err != nil:
+		report(p.stderr, err)
 		return exitFailure
+	case changed > 0 && p.Onetime:
+		return exitDiffers
 	}
 	return exitOK
 }

@@ -284,11 +284,24 @@ func validate(s *settings) error {
 	if s.LogFormat != "text" && s.LogFormat != "json" {
 		fault("unknown log format %q: want text or json", s.LogFormat)
 	}
+	var paceFaults []error
+	s.pace, paceFaults = parsePace(s)
+	errs = append(errs, paceFaults...)
 	if s.Interval <= 0 {
 		fault("an interval of %d seconds: want at least 1", s.Interval)
 	}
 	if s.Scheme != "http" && s.Scheme != "https" {
 		fault("unknown scheme %q: want http or https", s.Scheme)
+	}
+	errs = append(errs, checkReport(s.Report))
+	if s.Report != "" && !s.Onetime {
+		fault("-report is for -onetime, and for the commands check and test")
+	}
+	if s.Diff && !s.Noop {
+		fault("-diff is for -noop; confd diff means both")
+	}
+	if s.DiffContext < 0 {
+		fault("-diff-context of %d lines: want 0 or more", s.DiffContext)
 	}
 	if (s.ClientCert == "") != (s.ClientKey == "") {
 		fault("-client-cert and -client-key belong together: only one is given")

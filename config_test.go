@@ -55,6 +55,12 @@ func sample(o option, n int) string {
 		return []string{"debug", "warn", "error", "info", "panic"}[n]
 	case "log-format":
 		return "json"
+	case "wait", "splay", "stop-timeout":
+		return fmt.Sprintf("%ds", n+1)
+	case "status-addr":
+		return fmt.Sprintf("127.0.0.1:%d", n+1)
+	case "report":
+		return fmt.Sprintf("junit:file%d", n)
 	case "cors":
 		return fmt.Sprintf("http://h%d", n)
 	case "initial-cluster":
@@ -88,6 +94,10 @@ func companions(o option) []string {
 		return []string{"-file=x"}
 	case "watch":
 		return []string{"-backend=env"}
+	case "report":
+		return []string{"-onetime"}
+	case "diff":
+		return []string{"-noop"}
 	case "basic-auth":
 		return []string{"-username=x"}
 	case "client-cert":

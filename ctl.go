@@ -49,6 +49,7 @@ type command struct {
 	program   bool // the arguments behind the first are a program's, with its flags
 	endless   bool // --total-timeout does not hold
 	offline   bool // no server is asked
+	daemon    bool // it is about files and not a store, and takes the daemon's options
 
 	refused  int // exit code of a server's refusal
 	examples []example
@@ -70,6 +71,7 @@ func groups() []group {
 		{"Copies", copyCommands()},
 		{"The whole store", backupCommands()},
 		{"Cluster", slices.Concat(clusterCommands(), memberCommands())},
+		{"Files", daemonCommands()},
 		{"Users and roles", slices.Concat(userCommands(), roleCommands(), authCommands())},
 	}
 }
@@ -86,15 +88,16 @@ func commands() []command {
 // A call is one run of a command.
 type call struct {
 	system
-	cmd   command
-	args  []string
-	flags given
-	form  string // of the output: simple, extended or json
-	conn  *client.Client
-	cfg   client.Config // of conn
-	limit *time.Timer   // ends the command; nil without --total-timeout
-	in    *bufio.Reader // standard input
-	out   *bufio.Writer // standard output
+	cmd     command
+	args    []string
+	flags   given
+	options []string // of the daemon, for a command that takes them
+	form    string   // of the output: simple, extended or json
+	conn    *client.Client
+	cfg     client.Config // of conn
+	limit   *time.Timer   // ends the command; nil without --total-timeout
+	in      *bufio.Reader // standard input
+	out     *bufio.Writer // standard output
 }
 
 // A ctlError is an error with an exit code of its own.
@@ -162,7 +165,7 @@ func (c *call) carryOut(ctx context.Context, line ctlLine) error {
 		c.stdin = strings.NewReader("")
 	}
 	c.in = bufio.NewReader(c.stdin)
-	if !cmd.offline {
+	if !cmd.offline && !cmd.daemon {
 		if err := c.connect(ctx); err != nil {
 			return err
 		}

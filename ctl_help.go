@@ -29,6 +29,9 @@ func printHelp(sys system, words []string) int {
 		fmt.Fprint(sys.stdout, ctlHelp())
 		return exitOK
 	}
+	if taskHelp(sys, words) {
+		return exitOK
+	}
 	var found []string
 	for _, c := range commands() {
 		if strings.Join(words, " ") == c.name {
@@ -61,6 +64,10 @@ func ctlHelp() string {
 		for _, c := range g.commands {
 			writeRow(&b, c.name, c.help)
 		}
+	}
+	fmt.Fprint(&b, "\nTemplates, with the flags of \"confd -help\" in place of those below\n")
+	for _, t := range tasks() {
+		writeRow(&b, t.name, t.help)
 	}
 	fmt.Fprint(&b, "\nFlags of all commands\n")
 	writeFlags(&b, globalFlags)

@@ -106,7 +106,7 @@ func firstWords() []string {
 // nearestCommand returns the first word that a misspelt one was probably meant to be,
 // "" if none is near.
 func nearestCommand(word string) string {
-	return template.Nearest(word, append(firstWords(), "help"), min(2, len(word)-1))
+	return template.Nearest(word, slices.Concat(firstWords(), taskNames(), []string{"help"}), min(2, len(word)-1))
 }
 
 // errGroupHelp asks for the help of a group such as "member".
@@ -163,6 +163,14 @@ func (c *call) parse(args []string) error {
 			break
 		}
 		f, value, hasValue, ok := lookFlag(arg, known)
+		if !ok && c.cmd.daemon && isOption(arg) {
+			o := optionOf(arg)
+			c.options = append(c.options, arg)
+			if !hasValue && !o.isSwitch() && len(args) > 0 {
+				c.options, args = append(c.options, args[0]), args[1:]
+			}
+			continue
+		}
 		switch {
 		case !strings.HasPrefix(arg, "-") || arg == "-" || !ok && c.cmd.dashValue && len(c.args) > 0:
 			c.args = append(c.args, arg)
@@ -185,6 +193,15 @@ func (c *call) parse(args []string) error {
 	}
 	c.form = c.text("output")
 	return c.count()
+}
+
+// isOption reports whether an argument names an option of the daemon.
+func isOption(arg string) bool { return strings.HasPrefix(arg, "-") && optionOf(arg).name != "" }
+
+// optionOf returns the option of the daemon that an argument such as "-confdir=x" names.
+func optionOf(arg string) option {
+	name, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(arg, "-"), "-"), "=")
+	return byName()[name]
 }
 
 // count tells whether there are as many arguments as the command takes.

@@ -48,57 +48,40 @@ func (p *program) daemon(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, closeBackend()) }()
 
+	runner := p.newRunner(backend, resources)
+	closeStatus, err := p.serveStatus(ctx, runner, fail)
+	if err != nil {
+		return err
+	}
+	defer closeStatus()
 	p.banner(ctx, st, backend, resources)
-	p.renderUntil(ctx, backend, resources)
+	p.renderUntil(ctx, runner)
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
 		return cause
 	}
 	return nil
 }
 
-// renderUntil keeps the resources rendered until ctx ends. SIGHUP has them read again;
-// if one is broken then, the old ones are kept.
-func (p *program) renderUntil(ctx context.Context, backend backends.Backend, resources []*resource.Resource) {
-	for ctx.Err() == nil {
-		running, stop := context.WithCancel(ctx)
-		var rendering sync.WaitGroup
-		rendering.Go(func() { p.render(running, backend, resources) })
-		if fresh, ok := p.awaitHangup(ctx); ok {
-			resources = fresh
-		}
-		stop()
-		rendering.Wait()
-	}
-}
-
-// awaitHangup returns the resources as they are after a SIGHUP, false if ctx has ended.
-func (p *program) awaitHangup(ctx context.Context) ([]*resource.Resource, bool) {
-	for {
-		select {
-		case <-ctx.Done():
-			p.log.Info("ending; a reload that is running is waited for")
-			return nil, false
-		case <-p.hangups:
-		}
-		resources, broken := p.load()
-		if broken == nil {
-			p.log.Info("read the template resources again", "resources", len(resources))
-			return resources, true
-		}
-		p.logBroken(broken)
-		p.log.Error("the template resources are kept as they were")
-	}
+// renderUntil keeps the resources rendered until ctx ends. They are read again on SIGHUP
+// and after an edit.
+func (p *program) renderUntil(ctx context.Context, runner *resource.Runner) {
+	systemd := p.newNotifier()
+	var work sync.WaitGroup
+	work.Go(func() { p.render(ctx, runner) })
+	work.Go(func() { p.awaitHangups(ctx, runner, systemd) })
+	work.Go(func() { p.watchConfDir(ctx, runner) })
+	work.Go(func() { systemd.run(ctx, runner) })
+	<-ctx.Done()
+	systemd.send("STOPPING=1")
+	p.log.Info("ending; a reload that is running is waited for", "at_most", p.pace.stopTimeout)
+	work.Wait()
 }
 
 // render keeps the resources rendered until ctx ends.
-func (p *program) render(ctx context.Context, backend backends.Backend, resources []*resource.Resource) {
-	if len(resources) == 0 {
-		if !p.StoreOnly {
-			p.log.Warn("nothing to render; add template resources and send SIGHUP", "dir", filepath.Join(p.ConfDir, "conf.d"))
-		}
-		return
+func (p *program) render(ctx context.Context, runner *resource.Runner) {
+	if len(runner.Status()) == 0 && !p.StoreOnly {
+		p.log.Warn("nothing to render; add template resources", "dir", filepath.Join(p.ConfDir, "conf.d"))
 	}
-	runner := p.newRunner(backend, resources)
 	var err error
 	if p.Watch {
 		err = runner.Follow(ctx)
@@ -110,12 +93,45 @@ func (p *program) render(ctx context.Context, backend backends.Backend, resource
 	}
 }
 
+// awaitHangups has the resources read again on each SIGHUP, until ctx ends.
+func (p *program) awaitHangups(ctx context.Context, runner *resource.Runner, systemd *notifier) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.hangups:
+		}
+		systemd.reloading()
+		p.reread(ctx, runner, true)
+		systemd.send("READY=1")
+	}
+}
+
+// watchConfDir has the resources read again after each edit, until ctx ends.
+func (p *program) watchConfDir(ctx context.Context, runner *resource.Runner) {
+	if p.StoreOnly || p.likeEtcd() && p.missing() {
+		return
+	}
+	err := resource.WatchDir(ctx, p.ConfDir, func() { p.reread(ctx, runner, false) })
+	if err != nil {
+		p.log.Warn("edits of resources and templates are not seen; send SIGHUP after one", "err", err)
+	}
+}
+
+// reread has the resources read again, and says so.
+func (p *program) reread(ctx context.Context, runner *resource.Runner, retry bool) {
+	runner.Reread(ctx, retry)
+	if ctx.Err() == nil {
+		p.log.Info("read the template resources again", "resources", len(runner.Status()))
+	}
+}
+
 // interval returns the time between two passes.
 func (p *program) interval() time.Duration { return time.Duration(p.Interval) * time.Second }
 
 // newRunner returns what applies the resources.
 func (p *program) newRunner(backend backends.Backend, resources []*resource.Resource) *resource.Runner {
-	cfg := resource.Config{Backend: backend, Resources: resources, Load: p.load, Log: p.log}
+	cfg := resource.Config{Backend: backend, Resources: resources, Load: p.load, StopTimeout: p.pace.stopTimeout, Log: p.log}
 	if p.Watch && p.given["interval"] != fromDefault {
 		cfg.Recheck = p.interval()
 	}

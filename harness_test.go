@@ -106,10 +106,16 @@ type daemon struct {
 // startDaemon runs confd until the test ends.
 func startDaemon(t *testing.T, args ...string) *daemon {
 	t.Helper()
+	return startDaemonIn(t, nil, args...)
+}
+
+// startDaemonIn does so in an environment.
+func startDaemonIn(t *testing.T, env []string, args ...string) *daemon {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	d := &daemon{newOutput(), newOutput(), make(chan os.Signal, 1), cancel, make(chan int, 1)}
 	sys := system{
-		machine: testMachine(),
+		machine: testMachine(env...),
 		environ: func() []string { return []string{"APP_V=from-environment"} },
 		stdout:  d.stdout,
 		stderr:  d.stderr,

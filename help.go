@@ -20,11 +20,13 @@ that reads it. The store comes bundled: without -backend, confd keeps the keys
 itself and serves them over the etcd v2 HTTP API.
 
 Usage: confd [flags]
+       confd check|diff|render|test [flags] [arguments]
        confd COMMAND [flags] [arguments]
 
-The second form is a client of the store, in place of etcdctl: confd get KEY,
-confd set KEY VALUE and so on. "confd help" lists its commands. The first form
-keeps files; its flags follow.
+The first form keeps files; its flags follow. The second looks at resources and
+templates and ends, as in CI; "confd check -help" and so on tell more. The third
+is a client of the store, in place of etcdctl: confd get KEY, confd set KEY
+VALUE and so on; "confd help" lists these commands.
 `
 
 const helpTail = `
@@ -35,9 +37,12 @@ all names. The options of the store that etcd has too are also read from
 ETCD_..., which CONFD_... beats, and from etcd 0.4's own file, -config.
 
 Signals: SIGTERM and SIGINT end confd after a running reload, a second one at
-once; SIGHUP reads the template resources again.
+once; SIGHUP reads the template resources again, as every edit of them does,
+and tries again what was rolled back.
 
-Exit codes: 0 all went well, 1 something failed, 2 wrong options.
+Exit codes: 0 all went well, 1 something failed, 2 wrong options. With -onetime
+-noop -diff: 0 nothing would change, 1 something failed or wrong options, 2
+something would change.
 `
 
 // An example is a command line of the help.
@@ -50,7 +55,9 @@ var examples = []example{
 	{"Render once from files, as in CI", "confd -onetime -confdir . -file values.yaml"},
 	{"Render once from the environment, as in a container's entry point", "confd -onetime -backend env"},
 	{"Follow an etcd cluster", "confd -watch -node http://10.0.0.1:2379,http://10.0.0.2:2379"},
-	{"See what would change", "confd -onetime -noop"},
+	{"Ask a daemon how its files are", "confd status -status-addr 127.0.0.1:4080"},
+	{"See what would change", "confd diff -node http://127.0.0.1:4001"},
+	{"Look for mistakes", "confd check -confdir ."},
 }
 
 // helpText returns what -help prints.
@@ -154,7 +161,8 @@ const docHead = `<!-- Made from the table of options by "go test -run TestDocs .
 
 ` + "```\nconfd [flags]\n```" + `
 
-` + "`confd COMMAND`" + ` is a client of the store: [confd as a client](ctl.md).
+` + "`confd COMMAND`" + ` is a client of the store: [confd as a client](ctl.md). ` + "`confd check`, `diff`, `render` and `test`" + `
+are [below the flags](#commands-for-templates).
 
 Every option can be given in three places. A flag beats the environment, the
 environment beats confd.toml, and confd.toml beats the default. For the embedded store
@@ -206,7 +214,7 @@ backends, and encrypted values, are not in this version.
 | signal | effect |
 |---|---|
 | SIGTERM, SIGINT | end after a running reload; a second one ends confd at once, with exit code 1 |
-| SIGHUP | read the template resources and templates again; if one is broken, keep the old ones |
+| SIGHUP | read the template resources and templates again, one by one: a broken one is reported and goes on as it was; try again what was rolled back |
 
 ## Exit codes
 
@@ -214,7 +222,7 @@ backends, and encrypted values, are not in this version.
 |---|---|
 | 0 | all went well |
 | 1 | something failed; with ` + "`-onetime`" + `, each resource that did is a line on standard error |
-| 2 | wrong options |
+| 2 | wrong options; with ` + "`-onetime -noop -diff`" + `, where wrong options are 1: something would change |
 
 ## Examples
 
@@ -234,6 +242,7 @@ func docText() string {
 			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", code(flag), code(o.shownEnv()...), code(first(o.fileKeys())...), o.docDefault(), o.shownHelp())
 		}
 	}
+	b.WriteString(tasksDoc())
 	var flags []string
 	for _, name := range sortedKeys(foreign) {
 		flags = append(flags, code("-"+name))

@@ -14,28 +14,38 @@ import (
 	"confd/resource"
 )
 
-// once renders every resource once. Its error joins one per resource that failed.
-func (p *program) once(ctx context.Context) (err error) {
+// once renders every resource once, and reports. Its error joins one per resource that
+// failed.
+func (p *program) once(ctx context.Context) error {
+	statuses, broken, err := p.pass(ctx)
+	failed := p.writeReport("onetime", onetimeResults(statuses, broken, err))
+	return errors.Join(broken, err, failed)
+}
+
+// pass renders every resource once. broken is of the resources that could not be loaded.
+func (p *program) pass(ctx context.Context) (statuses []resource.Status, broken, err error) {
 	if err := p.checkConfDir(); err != nil {
-		return err
+		return nil, nil, err
 	}
 	resources, broken := p.load()
 	st := &store{}
 	if p.Backend == "raftkv" {
 		if st.node, err = p.openNode(ctx, p.clientURL(&net.TCPAddr{})); err != nil {
-			return errors.Join(broken, err)
+			return nil, broken, err
 		}
 		defer func() { err = errors.Join(err, st.node.Close()) }()
 	}
 	backend, closeBackend, err := p.openBackend(ctx, st)
 	if err != nil {
-		return errors.Join(broken, err)
+		return nil, broken, err
 	}
 	defer func() { err = errors.Join(err, closeBackend()) }()
 	if len(resources) == 0 && broken == nil {
 		p.log.Warn("there are no template resources", "dir", filepath.Join(p.ConfDir, "conf.d"))
 	}
-	return errors.Join(broken, p.newRunner(backend, resources).Once(ctx))
+	runner := p.newRunner(backend, resources)
+	err = runner.Once(ctx)
+	return runner.Status(), broken, err
 }
 
 // load reads the template resources. With an error, those that are in order.
@@ -43,14 +53,26 @@ func (p *program) load() ([]*resource.Resource, error) {
 	if p.StoreOnly || p.likeEtcd() && p.missing() {
 		return nil, nil
 	}
-	return resource.LoadDir(p.ConfDir, resource.Options{
+	return resource.LoadDir(p.ConfDir, p.resourceOptions())
+}
+
+// resourceOptions returns how resources are loaded.
+func (p *program) resourceOptions() resource.Options {
+	opts := resource.Options{
 		Prefix:        p.Prefix,
 		StateDir:      p.DataDir,
 		Noop:          p.Noop,
 		SyncOnly:      p.SyncOnly,
 		KeepStageFile: p.KeepStageFile,
+		Wait:          p.pace.wait,
+		Splay:         p.pace.splay,
+		Secrets:       p.secrets,
 		Log:           p.log,
-	})
+	}
+	if p.differ != nil {
+		opts.Show = p.differ.show
+	}
+	return opts
 }
 
 // checkConfDir returns an error with advice if there is no place for resources at all.

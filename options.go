@@ -21,6 +21,11 @@ type settings struct {
 	SyncOnly      bool
 	KeepStageFile bool
 
+	Wait        string // MIN[:MAX]
+	Splay       string // duration
+	StopTimeout string // duration
+	StatusAddr  string
+
 	ConfDir    string
 	ConfigFile string
 	Prefix     string
@@ -72,11 +77,19 @@ type settings struct {
 	LogLevel  string
 	LogFormat string
 
+	Diff        bool
+	DiffContext int // lines
+	Color       bool
+	Report      string // FORMAT[:FILE]
+
+	taskSettings
+
 	given  map[string]origin // :: name of an option → who gave its value; without an entry it has its default
 	spelt  map[string]string // :: name of an option → how it was written there
 	asEtcd bool              // an option that etcd has was given as etcd takes it: a flag, ETCD_…, or -config
 
-	net addresses // what the options about addresses come to
+	net  addresses // what the options about addresses come to
+	pace pace      // and those about time
 }
 
 // An origin is a place a value can come from.
@@ -152,6 +165,7 @@ var sections = []section{
 		{name: "help", at: func(s *settings) any { return &s.Help }, flagOnly: true, aliases: []string{"h"},
 			help: "print this text and exit"},
 	}},
+	{title: "The daemon", options: daemonOptions},
 	{title: "Templates", options: []option{
 		{name: "confdir", arg: "DIR", at: func(s *settings) any { return &s.ConfDir }, def: "/etc/confd",
 			help: "holds conf.d, the template resources, and templates"},
@@ -160,6 +174,7 @@ var sections = []section{
 		{name: "prefix", arg: "KEY", at: func(s *settings) any { return &s.Prefix },
 			help: "put before the keys of every resource, in place of the resource's own prefix"},
 	}},
+	{title: "In CI", options: ciOptions},
 	{title: "Where values come from", options: []option{
 		{name: "backend", arg: "NAME", at: func(s *settings) any { return &s.Backend },
 			defDoc: "raftkv; etcd if -node or an SRV option is given, file if -file is",

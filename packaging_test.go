@@ -50,7 +50,7 @@ func TestPackaging(t *testing.T) {
 // unitKeys are the keys that our units may have.
 var unitKeys = map[string]string{
 	"Unit": "Description Documentation Wants After",
-	"Service": `Type EnvironmentFile ExecStartPre ExecStart ExecReload Restart RestartSec StateDirectory StateDirectoryMode
+	"Service": `Type WatchdogSec TimeoutStartSec EnvironmentFile ExecStartPre ExecStart ExecReload Restart RestartSec StateDirectory StateDirectoryMode
 		RuntimeDirectory LimitNOFILE KillMode TimeoutStopSec ProtectSystem ProtectHome ProtectProc ProtectClock ProtectHostname
 		ProtectKernelLogs ProtectKernelModules ProtectKernelTunables ProtectControlGroups PrivateDevices PrivateTmp PrivateUsers
 		RestrictRealtime RestrictNamespaces RestrictSUIDSGID RestrictAddressFamilies LockPersonality MemoryDenyWriteExecute

@@ -9,6 +9,7 @@ package backends
 import (
 	"context"
 	"iter"
+	"time"
 )
 
 // A Backend is a source of values. Its methods may be called concurrently.
@@ -34,6 +35,14 @@ type Backend interface {
 	//
 	// The prefixes of Wait lie within those of the Snapshot that the index is from.
 	Wait(ctx context.Context, prefixes []string, index uint64) error
+}
+
+// A Reporter is a Backend that goes on with the last values while its source is away, and
+// can tell. What it tells is for people to look at: it changes nothing of the promise.
+type Reporter interface {
+	// Outage returns since when changes may have been missed, and why; the zero time
+	// while the source is there. It may be called concurrently and does not block.
+	Outage() (since time.Time, err error)
 }
 
 // A Snapshot is the state of some prefixes at one point in time.

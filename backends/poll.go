@@ -43,6 +43,7 @@ type Poll struct {
 	keys   Keys          // of the last read that succeeded; nil before the first
 	index  uint64        // counts the reads that found a change; 0 before the first
 	err    error         // of the last read
+	since  time.Time     // when reads began to fail; zero if the last one did not
 	logged string        // the error told to the log, "" if it is in order
 	due    time.Time     // of the next read
 	pokes  uint64        // calls of Poke
@@ -133,6 +134,13 @@ func (p *Poll) Wait(ctx context.Context, _ []string, index uint64) error {
 	}
 }
 
+// Outage returns since when reads have failed, and why.
+func (p *Poll) Outage() (since time.Time, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.since, p.err
+}
+
 // turn waits for the turn to read, and reads if that is still due. The error is
 // ctx's; that of the read is kept.
 func (p *Poll) turn(ctx context.Context) error {
@@ -158,7 +166,12 @@ func (p *Poll) turn(ctx context.Context) error {
 	if ctx.Err() != nil && err != nil {
 		return ctx.Err() // it was broken off, and remains due
 	}
-	p.err = err
+	switch p.err = err; {
+	case err == nil:
+		p.since = time.Time{}
+	case p.since.IsZero():
+		p.since = time.Now()
+	}
 	if p.pokes == pokes { // a later Poke is about something the read may have missed
 		p.due = time.Now().Add(p.interval)
 	}

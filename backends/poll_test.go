@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -242,4 +243,38 @@ func TestPollPokes(t *testing.T) {
 			t.Errorf("snapshot %d: got %q", want, got)
 		}
 	}
+}
+
+// Whoever goes on with the last values can tell since when.
+func TestPollOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var failing atomic.Bool
+		p := backends.NewPoll(backends.PollConfig{Interval: time.Second, Read: func(context.Context) (backends.Keys, error) {
+			if failing.Load() {
+				return nil, errors.New("gone")
+			}
+			return backends.NewMap().Keys(), nil
+		}})
+		var _ backends.Reporter = p
+		snap, err := p.Snapshot(t.Context(), []string{"/"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		wait := func(d time.Duration) {
+			ctx, cancel := context.WithTimeout(t.Context(), d)
+			defer cancel()
+			p.Wait(ctx, []string{"/"}, snap.Index)
+		}
+		failing.Store(true)
+		start := time.Now()
+		wait(10500 * time.Millisecond)
+		if since, err := p.Outage(); err == nil || since.Sub(start) > time.Second {
+			t.Errorf("got %v, %v; it began at %v", since, err, start)
+		}
+		failing.Store(false)
+		wait(2 * time.Second)
+		if since, err := p.Outage(); err != nil || !since.IsZero() {
+			t.Errorf("afterwards: %v, %v", since, err)
+		}
+	})
 }

@@ -45,17 +45,18 @@ var rooms = map[string][]string{
 // libraries says who may import a module from outside, tests aside. Raft stays in its
 // rooms; nobody but the main package knows several of them.
 var libraries = map[string][]string{
-	"github.com/BurntSushi/toml":           {"backends/file", "resource"},
-	"github.com/VictoriaMetrics/metrics":   {"raftkv/v2http"},
-	"github.com/fsnotify/fsnotify":         {"backends/file"},
+	"github.com/BurntSushi/toml":           {"backends/file", "resource", "template"},
+	"github.com/VictoriaMetrics/metrics":   {".", "raftkv/v2http"},
+	"github.com/fsnotify/fsnotify":         {"backends/file", "resource"},
+	"github.com/godbus/dbus/v5":            {"resource"},
 	"github.com/hashicorp/go-hclog":        {"raftkv"},
 	"github.com/hashicorp/go-raftchunking": {"raftkv", "raftkv/fsm"},
 	"github.com/hashicorp/raft":            {"raftkv", "raftkv/fsm"},
 	"github.com/hashicorp/raft-wal":        {"raftkv"},
 	"github.com/kelseyhightower/memkv":     {"template"},
 	"github.com/tidwall/btree":             {"backends", "raftkv/tree"},
-	"go.yaml.in/yaml/v3":                   {"backends/file"},
-	"golang.org/x/crypto":                  {"raftkv/auth"},
+	"go.yaml.in/yaml/v3":                   {"backends/file", "template"},
+	"golang.org/x/crypto":                  {"raftkv/auth", "template"},
 	"golang.org/x/sys":                     {".", "raftkv", "resource"},
 }
 

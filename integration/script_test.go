@@ -11,6 +11,7 @@
 //	start NAME PROGRAM ARG…  start a process; its output goes to NAME.out and NAME.err
 //	[!] halt NAME [SIGNAL]   send the signal (TERM if none is given) and wait for the end;
 //	                         without ! the exit code must be 0, with ! anything else
+//	hup NAME                 send SIGHUP to the process
 //	[!] ended NAME           wait until the process has ended by itself; codes as for halt
 //	[!] eventually CMD ARG…  run the command until it succeeds (fails), for up to 20 seconds
 //
@@ -91,6 +92,7 @@ func TestScripts(t *testing.T) {
 			"start":      cmdStart,
 			"halt":       cmdHalt,
 			"ended":      cmdEnded,
+			"hup":        cmdHup,
 			"eventually": cmdEventually,
 		},
 	})
@@ -213,6 +215,13 @@ func cmdHalt(ts *testscript.TestScript, neg bool, args []string) {
 	p := ts.Value(processesKey{}).(*processes).get(ts, args[0])
 	ts.Check(p.cmd.Process.Signal(sig))
 	awaitEnd(ts, neg, args[0], p)
+}
+
+func cmdHup(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: hup NAME")
+	}
+	ts.Check(ts.Value(processesKey{}).(*processes).get(ts, args[0]).cmd.Process.Signal(syscall.SIGHUP))
 }
 
 func cmdEnded(ts *testscript.TestScript, neg bool, args []string) {

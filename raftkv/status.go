@@ -4,6 +4,7 @@
 package raftkv
 
 import (
+	"errors"
 	"strings"
 	"time"
 )
@@ -60,6 +61,19 @@ func (n *Node) Status() Status {
 		s.LeaderSince = r.since
 	}
 	return s
+}
+
+// Outage returns since when the node has not heard of a leader, and what that means; the
+// zero time while it leads or follows one.
+func (n *Node) Outage() (since time.Time, err error) {
+	if _, leader := n.raft.LeaderWithID(); leader != "" {
+		return time.Time{}, nil
+	}
+	since = n.raft.LastContact()
+	if since.IsZero() {
+		since = n.started
+	}
+	return since, errors.New("the node knows no leader, so that writes of others may be missing")
 }
 
 // RaftIndex returns the index of the last log entry applied; it costs one load.

@@ -71,7 +71,12 @@ func TestOnceWritesAndReloads(t *testing.T) {
 	if got := fmt.Sprint(sh.ran); got != fmt.Sprintf("[check %s %s reload]", staged, c.dest("a")) {
 		t.Errorf("ran %s", got)
 	}
-	if got := run.Status()[0]; got != (Status{Name: "a.toml", Dest: c.dest("a"), Seen: 1, Rendered: 1, Checked: 1, Written: 1, Reloaded: 1}) {
+	got := run.Status()[0]
+	if got.SeenAt.IsZero() || got.WrittenAt.IsZero() || got.RenderTook <= 0 || got.CheckTook <= 0 || got.ReloadTook <= 0 {
+		t.Errorf("got %+v", got)
+	}
+	got.SeenAt, got.WrittenAt, got.RenderTook, got.CheckTook, got.ReloadTook = time.Time{}, time.Time{}, 0, 0, 0
+	if got != (Status{Name: "a.toml", Dest: c.dest("a"), Seen: 1, Rendered: 1, Checked: 1, Written: 1, Reloaded: 1, Writes: 1, Reloads: 1, Done: true}) {
 		t.Errorf("got %+v", got)
 	}
 

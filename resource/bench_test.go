@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"confd/backends"
 )
@@ -20,8 +19,8 @@ import (
 // applied: the benchmark fails if another is.
 func BenchmarkFollow(b *testing.B) {
 	const resources, keysEach = 1000, 100
-	for _, command := range []string{"own", "shared"} {
-		b.Run(command, func(b *testing.B) {
+	for _, way := range []string{"own", "shared"} {
+		b.Run(way, func(b *testing.B) {
 			dir := b.TempDir()
 			for _, sub := range []string{"conf.d", "templates", "out"} {
 				if err := os.Mkdir(filepath.Join(dir, sub), 0o755); err != nil {
@@ -37,7 +36,7 @@ func BenchmarkFollow(b *testing.B) {
 				name := fmt.Sprint("r", i)
 				os.WriteFile(filepath.Join(dir, "templates", name), fmt.Appendf(nil, "{{range gets \"/app%d/*\"}}{{.Value}}\n{{end}}", i), 0o644)
 				reload := "reload"
-				if command == "own" {
+				if way == "own" {
 					reload = name
 				}
 				os.WriteFile(filepath.Join(dir, "conf.d", name+".toml"), fmt.Appendf(nil,
@@ -50,8 +49,8 @@ func BenchmarkFollow(b *testing.B) {
 			}
 			ran := make(chan string, 2*resources)
 			for _, r := range loaded {
-				r.shell = func(_ context.Context, _ *slog.Logger, line string, _ time.Duration) error {
-					ran <- line
+				r.shell = func(_ context.Context, _ *slog.Logger, c command) error {
+					ran <- c.line
 					return nil
 				}
 			}
@@ -59,7 +58,7 @@ func BenchmarkFollow(b *testing.B) {
 			ctx, cancel := context.WithCancel(b.Context())
 			done := make(chan error)
 			go func() { done <- run.Follow(ctx) }()
-			groups := len(run.groups)
+			groups := len(run.lanes)
 			for range groups {
 				<-ran
 			}

@@ -48,6 +48,13 @@ func alive(t *testing.T, path string) bool {
 	return !strings.HasPrefix(rest, "Z")
 }
 
+// runShell runs a line, for so long.
+func runShell(ctx context.Context, log *slog.Logger, line string, timeout time.Duration) error {
+	ctx, cancel := within(ctx, timeout)
+	defer cancel()
+	return runCommand(ctx, log, command{line: line})
+}
+
 func TestShell(t *testing.T) {
 	t.Setenv("CONFD_TEST_ENV", "inherited")
 	for _, test := range []struct {

@@ -11,6 +11,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
+
+	"confd/template"
 )
 
 // Options apply to all resources of a directory.
@@ -29,6 +32,10 @@ type Options struct {
 	// Noop stops after rendering and comparing: nothing is checked, written or run.
 	Noop bool
 
+	// Show, with Noop, is called for each destination that would be replaced, by the
+	// goroutine that has rendered it. Nil shows nothing.
+	Show func(Change)
+
 	// SyncOnly writes files and runs no command.
 	SyncOnly bool
 
@@ -37,6 +44,24 @@ type Options struct {
 	// attempt of the process, or by the next process that applies the resource without
 	// this option.
 	KeepStageFile bool
+
+	// Wait and Splay are for the resources that do not have their own. The zero values do
+	// not wait.
+	Wait  Window
+	Splay time.Duration
+
+	// Strict has LoadDir look for more than it needs: for mistakes in templates that only
+	// some values lead to, and, unless Elsewhere is set, for programs of the commands and
+	// directories of destinations that are not there.
+	Strict bool
+
+	// Elsewhere says that the resources are for another machine, as in CI: users and
+	// groups are not looked up. Nothing must be applied then.
+	Elsewhere bool
+
+	// Secrets are told of the values that templates mark by the function secret. Nil
+	// forgets them.
+	Secrets *template.Secrets
 
 	// Log is told of each step. Nil discards.
 	Log *slog.Logger
@@ -81,6 +106,8 @@ func LoadDir(confDir string, opts Options) ([]*Resource, error) {
 		r, err := loadFile(path, opts)
 		if err == nil {
 			err = claim(owners, r)
+		} else if opts.Strict && r != nil && r.Dest != "" {
+			err = errors.Join(err, claim(owners, r))
 		}
 		if err != nil {
 			errs = append(errs, &FileError{Path: path, Err: err})
@@ -88,7 +115,7 @@ func LoadDir(confDir string, opts Options) ([]*Resource, error) {
 		}
 		r.Name = strings.TrimPrefix(path, dir+string(filepath.Separator))
 		r.log = opts.Log.With("resource", r.Name)
-		r.status = Status{Name: r.Name, Dest: r.Dest}
+		r.status = Status{Name: r.Name, Dest: r.Dest, Bundle: r.Bundle}
 		resources = append(resources, r)
 	}
 	return resources, errors.Join(errs...)
@@ -102,7 +129,7 @@ func claim(owners map[string]*Resource, r *Resource) error {
 	}
 	for _, name := range names {
 		if other, ok := owners[name]; ok {
-			return fmt.Errorf("%s: dest %q is already that of %s; two resources cannot write one file", r.Path, r.Dest, other.Path)
+			return fmt.Errorf("%s: dest %q is already that of %s; two resources cannot write one file", r.destAt, r.Dest, other.Path)
 		}
 	}
 	for _, name := range names {

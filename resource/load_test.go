@@ -46,8 +46,9 @@ func TestLoadFaults(t *testing.T) {
 		{"mode too large", "[template]\nsrc='a.tmpl'\ndest='/x'\nmode='17777'\n", []string{`:4:6: mode "17777" is not`}},
 		{"mode with a nine", "[template]\nsrc='a.tmpl'\ndest='/x'\nmode='0690'\n", []string{`:4:6: mode "0690" is not`}},
 		{"check_cmd does not parse", "[template]\nsrc='a.tmpl'\ndest='/x'\ncheck_cmd='x {{.src'\n", []string{`:4:11: template: check_cmd:1: unclosed action`}},
-		{"check_cmd with an unknown field", "[template]\nsrc='a.tmpl'\ndest='/x'\ncheck_cmd='x {{.dst}}'\n", []string{`it may use {{.src}} and {{.dest}}`}},
+		{"check_cmd with an unknown field", "[template]\nsrc='a.tmpl'\ndest='/x'\ncheck_cmd='x {{.dst}}'\n", []string{`it may use {{.src}} and {{.dest}}, {{.srcs}}`}},
 		{"timeout without unit", "[template]\nsrc='a.tmpl'\ndest='/x'\ncheck_cmd_timeout=30\n", []string{`:4:19: template.check_cmd_timeout must be a string with a unit`}},
+		{"missingkey", "[template]\nsrc='a.tmpl'\ndest='/x'\nmissingkey='none'\n", []string{`:4:12: missingkey "none" is not one of "error", "zero" and "default"`}},
 		{"negative timeout", "[template]\nsrc='a.tmpl'\ndest='/x'\nreload_cmd_timeout='-1s'\n", []string{`:4:20: reload_cmd_timeout must be longer than nothing`}},
 		{"syntax", "[template\n", []string{`:2:10: expected '.' or ']' to end table name`}},
 	} {
@@ -104,8 +105,9 @@ check_cmd_timeout = "1m"
 	if r.uid != 0 || r.gid != 0 || r.mode != 0o4755 {
 		t.Errorf("got uid %d, gid %d, mode %o", r.uid, r.gid, r.mode)
 	}
-	if r.CheckCmd != "check {{.src}}" || r.ReloadCmd != "reload /etc/x.conf /etc/x.conf" {
-		t.Errorf("got check %q, reload %q", r.CheckCmd, r.ReloadCmd)
+	reload, err := r.reload.(*commandHook).fill(values{src: r.Dest, dest: r.Dest})
+	if r.check.String() != "check {{.src}}" || reload.line != "reload /etc/x.conf /etc/x.conf" || err != nil {
+		t.Errorf("got check %q, reload %q, %v", r.check, reload, err)
 	}
 	if r.CheckTimeout != time.Minute || r.ReloadTimeout != time.Minute {
 		t.Errorf("got timeouts %v, %v", r.CheckTimeout, r.ReloadTimeout)
@@ -115,7 +117,7 @@ check_cmd_timeout = "1m"
 	if r.Prefix != "/other" || !slices.Equal(r.Keys, []string{"/other/db", "/other/web", "/other"}) {
 		t.Errorf("with -prefix: got prefix %q, keys %q", r.Prefix, r.Keys)
 	}
-	if r.check != nil || r.ReloadCmd != "" {
+	if r.check != nil || r.reload != nil {
 		t.Error("sync-only does not leave the commands out")
 	}
 }
@@ -145,7 +147,8 @@ func TestLoadReloadLiteral(t *testing.T) {
 	for _, line := range []string{"service nginx reload", `docker ps --format '{{.Names}}'`, "echo {{", `x {{.dst}}`} {
 		c := newConfdir(t)
 		c.resource("a", fmt.Sprintf("reload_cmd = %q", line))
-		if got := c.load(c.options(), nil)[0].ReloadCmd; got != line {
+		reload, err := c.load(c.options(), nil)[0].reload.(*commandHook).fill(values{})
+		if got := reload.line; got != line || err != nil {
 			t.Errorf("got %q, want %q", got, line)
 		}
 		if strings.Contains(line, "{{") && c.log.count("runs as it is written") != 1 {
@@ -221,7 +224,7 @@ func TestLoadGoodBesideBroken(t *testing.T) {
 		t.Errorf("got broken files %v, want 4", broken)
 	}
 	for _, want := range []string{`b.toml:5:1: unknown key "moed"; did you mean "mode"?`, `b.toml:6:7: template.uid must be an integer`,
-		`d.toml: dest "` + c.dest("a") + `" is already that of`, "e.toml", "f.toml: dest"} {
+		`d.toml:3:6: dest "` + c.dest("a") + `" is already that of`, "e.toml", "f.toml:3:6: dest"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the error lacks %q:\n%v", want, err)
 		}

@@ -51,7 +51,7 @@ func TestPoll(t *testing.T) {
 		time.Sleep(10 * time.Minute)
 		c.wantFile(c.dest("a"), "value=3\n")
 		c.wantFile(c.dest("b"), "value=1\n")
-		if got := c.log.count("reading resources"); got != 1 {
+		if got := c.log.count("reading resources"); got != 2 { // once for each file
 			t.Errorf("told %d times:\n%s", got, c.log)
 		}
 
@@ -135,7 +135,7 @@ func TestAdoptUnknownError(t *testing.T) {
 	opts := c.options()
 	run := NewRunner(Config{Backend: newMemory(), Resources: c.load(opts, nil), Log: opts.Log,
 		Load: func() ([]*Resource, error) { return nil, errors.New("conf.d has gone") }})
-	run.reread()
+	run.reread(false, func([]*lane) {})
 	if len(run.Status()) != 1 {
 		t.Error("the resources are gone because they could not be read")
 	}

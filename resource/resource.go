@@ -74,11 +74,10 @@
 package resource
 
 import (
-	"context"
 	"log/slog"
-	"slices"
+	"reflect"
 	"sync"
-	"text/template"
+	"sync/atomic"
 	"time"
 
 	"confd/backends"
@@ -94,35 +93,49 @@ type Resource struct {
 	Dest   string   // absolute path of the destination, as written; it may be a symbolic link
 	Prefix string   // absolute; the template sees keys without it
 	Keys   []string // absolute and clean, the prefix included: all the template may read
+	Bundle string   // it is applied as one with the others of this name; "" = alone
 
-	CheckCmd      string        // as written; "" = none
+	Required []string // absolute keys without which nothing is rendered
+	MinKeys  int      // so many keys must be there
+
+	MissingKey string // as for package template; "" = error
+
 	CheckTimeout  time.Duration // of one run
-	ReloadCmd     string        // expanded; "" = none
 	ReloadTimeout time.Duration // of one run
 
-	opts   Options
-	uid    int    // -1 = not configured
-	gid    int    // -1 = not configured
-	mode   uint32 // permission and set-id bits; unsetMode = not configured
-	source renderer
-	check  *template.Template
-	sys    system
-	shell  shell
-	log    *slog.Logger
+	opts      Options
+	destAt    string // where dest stands, as "file:line:column"
+	spec      *spec
+	uid       int    // -1 = not configured
+	gid       int    // -1 = not configured
+	mode      uint32 // permission and set-id bits; unsetMode = not configured
+	source    *tmpl.Template
+	check     hook // nil = none
+	reload    hook // nil = none
+	wait      Window
+	splay     time.Duration
+	minReload time.Duration // between two reloads
+	rollback  bool
+	backup    int // earlier versions that are kept
+	sys       system
+	shell     shell
+	log       *slog.Logger
+
+	retry atomic.Bool // what was rolled back is to be tried again
 
 	// Owned by the goroutine that applies the resource.
-	waits    []string // what the last rendering read; nil = Keys
-	started  bool     // leftovers and the marker of an earlier process were looked for
-	pending  bool     // a reload is due
-	tried    bool     // the due reload has been tried, and has failed
-	torn     bool     // a rewrite in place has failed half way
-	leftover []string // staged files that could not be removed
-	kept     string   // the staged file of the last attempt, with Options.KeepStageFile
-	stale    bool     // a marker that could not be removed
-	unsynced string   // the directory that is still to be synced
-	warned   bool     // that the marker cannot be written
-	failures int      // in a row
-	retryAt  time.Time
+	owing
+	waits        []string      // what the last rendering read; nil = Keys
+	tellsChanged bool          // a command asks which keys have changed
+	written      backends.Keys // what the destination was made from; only if tellsChanged
+	owed         []string      // the keys that have changed since the last reload; only if tellsChanged
+	started      bool          // leftovers and the marker of an earlier process were looked for
+	leftover     []string      // staged files that could not be removed
+	kept         string        // the staged file of the last attempt, with Options.KeepStageFile
+	stale        bool          // a marker that could not be removed
+	unsynced     string        // the directory that is still to be synced
+	warned       bool          // that the marker cannot be written
+	failures     int           // of its set, in a row
 
 	mu     sync.Mutex
 	status Status
@@ -131,8 +144,9 @@ type Resource struct {
 // A Status tells how far a resource has come. The indexes are those of snapshots of
 // the backend; each is of the newest snapshot for which the step has been done.
 type Status struct {
-	Name string // of the resource
-	Dest string
+	Name   string // of the resource
+	Dest   string
+	Bundle string
 
 	Seen     uint64
 	Rendered uint64
@@ -140,6 +154,19 @@ type Status struct {
 	Written  uint64
 	Reloaded uint64
 
+	SeenAt    time.Time // when a snapshot was last read for it
+	WrittenAt time.Time // when the file was last replaced by this process
+
+	RenderTook time.Duration // the last time
+	CheckTook  time.Duration // the last time
+	ReloadTook time.Duration // the last time
+
+	Writes         uint64 // by this process
+	Reloads        uint64
+	ReloadFailures uint64
+	Rollbacks      uint64
+
+	Done     bool      // the resource has been up to date before, in this process
 	Pending  bool      // a reload is due
 	Differs  bool      // with Options.Noop: the destination would be replaced
 	Err      error     // of the last attempt; nil if it succeeded
@@ -147,11 +174,14 @@ type Status struct {
 	Retry    time.Time // of the next attempt, if the last one failed
 }
 
-// Status returns how far the resource has come. It may be called at any time.
+// Status returns how far the resource has come. It may be called at any time. The error
+// in it has no secrets of templates.
 func (r *Resource) Status() Status {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.status
+	st := r.status
+	st.Err = masked(st.Err, r.opts.Secrets)
+	return st
 }
 
 // update changes the status under its lock.
@@ -170,14 +200,24 @@ func (r *Resource) waitsFor() []string {
 	return r.waits
 }
 
-// sameAs reports whether other was loaded from the same description. The templates are
-// not compared: each reads its file again when that has changed.
+// sameAs reports whether other was loaded from the same description and template.
 func (r *Resource) sameAs(other *Resource) bool {
 	return r.Path == other.Path && r.Src == other.Src && r.Dest == other.Dest &&
-		r.Prefix == other.Prefix && slices.Equal(r.Keys, other.Keys) &&
-		r.uid == other.uid && r.gid == other.gid && r.mode == other.mode &&
-		r.CheckCmd == other.CheckCmd && r.CheckTimeout == other.CheckTimeout &&
-		r.ReloadCmd == other.ReloadCmd && r.ReloadTimeout == other.ReloadTimeout
+		r.Prefix == other.Prefix && r.uid == other.uid && r.gid == other.gid &&
+		r.wait == other.wait && r.splay == other.splay &&
+		reflect.DeepEqual(r.spec, other.spec) && r.source.Same(other.source) && r.source.Fresh()
+}
+
+// inherit takes over what an earlier version of the resource, with the same
+// destination, has left to do.
+func (r *Resource) inherit(old *Resource) {
+	r.owing, r.owed, r.kept = old.owing, old.owed, old.kept
+	r.started, r.unsynced, r.leftover, r.stale, r.warned = old.started, old.unsynced, old.leftover, old.stale, old.warned
+	last := old.Status()
+	r.update(func(s *Status) {
+		*s = last
+		s.Name, s.Bundle = r.Name, r.Bundle
+	})
 }
 
 // narrow returns the part of reads that lies within keys. A template may ask for "/"
@@ -198,9 +238,4 @@ func narrow(reads, keys []string) []string {
 		}
 	}
 	return backends.Minimal(within)
-}
-
-// A renderer is a parsed template.
-type renderer interface {
-	Render(ctx context.Context, keys backends.Keys) (tmpl.Output, error)
 }

@@ -8,8 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,9 +24,10 @@ type Config struct {
 	// Resources are what is applied.
 	Resources []*Resource
 
-	// Load reads the resources anew, as [LoadDir] does. Poll calls it before each pass.
-	// A resource whose file is broken then, or all if the error does not tell which,
-	// goes on as it was. Nil means that the resources stay what they are.
+	// Load reads the resources anew, as [LoadDir] does. Poll calls it before each pass,
+	// and Reread has it called. A resource whose file or template is broken then, or all
+	// if the error does not tell which, goes on as it was. Nil means that the resources
+	// stay what they are.
 	Load func() ([]*Resource, error)
 
 	// Recheck makes Follow apply every resource this often even if no change was told,
@@ -41,7 +42,8 @@ type Config struct {
 	Log *slog.Logger
 }
 
-// A Runner applies resources. Only Status may be called while another method runs.
+// A Runner applies resources. While Once, Follow or Poll runs, only the methods for which
+// that is said may be called.
 type Runner struct {
 	backend     backends.Backend
 	load        func() ([]*Resource, error)
@@ -53,11 +55,15 @@ type Runner struct {
 	reads       outage
 	waits       outage
 
-	groups   []*group
+	rereads  chan reread
 	reported string // the last error of load
 
 	mu        sync.Mutex
+	lanes     []*lane // written by the goroutine of Follow or Poll alone
 	resources []*Resource
+
+	passed   chan struct{} // closed when every lane has tried once
+	passOnce sync.Once
 }
 
 // NewRunner returns a Runner. Nothing is read or run yet.
@@ -69,8 +75,10 @@ func NewRunner(cfg Config) *Runner {
 		stopTimeout: cfg.StopTimeout,
 		log:         cfg.Log,
 		gate:        make(gate, runtime.GOMAXPROCS(0)),
-		groups:      groupBy(cfg.Resources),
+		rereads:     make(chan reread),
+		lanes:       lanesOf(cfg.Resources),
 		resources:   cfg.Resources,
+		passed:      make(chan struct{}),
 	}
 	if run.stopTimeout <= 0 {
 		run.stopTimeout = 30 * time.Second
@@ -88,15 +96,31 @@ func NewRunner(cfg Config) *Runner {
 
 // Status returns how far each resource has come, in the order of their files. It may
 // be called at any time.
-func (run *Runner) Status() []Status {
-	run.mu.Lock()
-	resources := run.resources
-	run.mu.Unlock()
-	statuses := make([]Status, len(resources))
-	for i, r := range resources {
-		statuses[i] = r.Status()
+func (run *Runner) Status() []Status { return run.State().Resources }
+
+// Passed returns a channel that is closed when Follow or Poll has tried every resource
+// once, or has found that the backend cannot be read.
+func (run *Runner) Passed() <-chan struct{} { return run.passed }
+
+// tried notes that the lane has been tried.
+func (run *Runner) tried(l *lane) {
+	if !l.tried.Swap(true) {
+		run.tellPassed()
 	}
-	return statuses
+}
+
+func (run *Runner) tellPassed() {
+	run.mu.Lock()
+	defer run.mu.Unlock()
+	if !slices.ContainsFunc(run.lanes, func(l *lane) bool { return !l.tried.Load() }) {
+		run.passOnce.Do(func() { close(run.passed) })
+	}
+}
+
+// forgetOutages forgets what the lane has found of the backend.
+func (run *Runner) forgetOutages(l *lane) {
+	run.reads.forget(l)
+	run.waits.forget(l)
 }
 
 // Once applies every resource from one snapshot, one after the other, and reloads. It
@@ -109,11 +133,11 @@ func (run *Runner) Once(ctx context.Context) error {
 		return fmt.Errorf("reading values: %w", err)
 	}
 	var errs []error
-	for _, g := range run.groups {
+	for _, l := range run.lanes {
 		if ctx.Err() != nil {
 			break
 		}
-		errs = append(errs, g.pass(ctx, run, snap, true).join())
+		errs = append(errs, l.pass(ctx, run, snap, forAll).join())
 	}
 	if ctx.Err() != nil {
 		errs = append(errs, fmt.Errorf("applying resources: %w", context.Cause(ctx)))
@@ -124,88 +148,10 @@ func (run *Runner) Once(ctx context.Context) error {
 // keys returns the prefixes of all resources.
 func (run *Runner) keys() []string {
 	var keys []string
-	for _, g := range run.groups {
-		keys = append(keys, g.keys...)
+	for _, l := range run.lanes {
+		keys = append(keys, l.keys...)
 	}
 	return backends.Minimal(keys)
-}
-
-// Follow applies the resources whenever the values that they depend on change, until
-// ctx ends; then it waits for reloads that run, up to Config.StopTimeout, and returns
-// nil. What fails is logged and tried again, be it a template, a command or the
-// backend. One goroutine per group of resources with the same reload command; they do
-// not wait for each other.
-func (run *Runner) Follow(ctx context.Context) error {
-	var wg sync.WaitGroup
-	for _, g := range run.groups {
-		wg.Go(func() { g.follow(ctx, run) })
-	}
-	<-ctx.Done() // also if there are no resources
-	wg.Wait()
-	return nil
-}
-
-func (g *group) follow(ctx context.Context, run *Runner) {
-	recheck := run.nextRecheck()
-	for all := true; ctx.Err() == nil; {
-		snap, err := run.backend.Snapshot(ctx, g.keys)
-		if err != nil {
-			g.outages++
-			run.reads.failed(ctx, g, err)
-			run.reads.rest(ctx, g, g.outages)
-			continue
-		}
-		run.reads.ended(ctx, g)
-		out := g.pass(ctx, run, snap, all)
-		if ctx.Err() == nil {
-			out.report(run.log)
-		}
-		if all {
-			recheck = run.nextRecheck()
-		}
-		all = g.wait(ctx, run, recheck)
-	}
-}
-
-// wait blocks until the group has something to do: news, a retry, the recheck, or ctx
-// has ended. It reports whether all members are to be applied.
-func (g *group) wait(ctx context.Context, run *Runner, recheck time.Time) (all bool) {
-	until := g.next()
-	if until.IsZero() || !recheck.IsZero() && recheck.Before(until) {
-		until = recheck
-	}
-	bounded, cancel := ctx, context.CancelFunc(func() {})
-	if !until.IsZero() {
-		bounded, cancel = context.WithDeadline(ctx, until)
-	}
-	defer cancel()
-	waits := g.waits()
-	if len(waits) == 0 { // no key can change anything
-		<-bounded.Done()
-	} else if err := run.backend.Wait(bounded, waits, g.index); err != nil && bounded.Err() == nil {
-		g.outages++
-		run.waits.failed(ctx, g, err)
-		run.waits.rest(ctx, g, g.outages)
-		return false
-	}
-	if ctx.Err() != nil {
-		return false
-	}
-	g.outages = 0
-	run.waits.ended(ctx, g)
-	if bounded.Err() != nil {
-		return !recheck.IsZero() && !time.Now().Before(recheck)
-	}
-	return len(g.members) == 1 // its keys are the ones that were waited for
-}
-
-// nextRecheck returns the time of the next recheck, spread a little so that groups do
-// not come all at once; the zero time if there is none.
-func (run *Runner) nextRecheck() time.Time {
-	if run.recheck <= 0 {
-		return time.Time{}
-	}
-	return time.Now().Add(run.recheck*9/10 + rand.N(run.recheck/5+1))
 }
 
 // outlive returns a context that goes on after ctx has ended, but not for longer than
@@ -227,16 +173,6 @@ func (run *Runner) outlive(ctx context.Context) (longer context.Context, release
 	}
 }
 
-// sleep waits for d, or until ctx ends.
-func sleep(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-}
-
 // A gate lets as many through at a time as its capacity.
 type gate chan struct{}
 
@@ -250,72 +186,3 @@ func (g gate) enter(ctx context.Context) error {
 }
 
 func (g gate) leave() { <-g }
-
-// An outage tells the log once that something does not work, however many groups find
-// it out, and once that it works again for all of them. One of them, the scout, goes on
-// trying often; when it gets through, the others try at once.
-type outage struct {
-	log  *slog.Logger
-	what string
-
-	mu    sync.Mutex
-	down  map[*group]bool
-	scout *group        // one of those that are down
-	over  chan struct{} // closed and replaced when it works again for one of them
-	since time.Time
-}
-
-func (o *outage) failed(ctx context.Context, g *group, err error) {
-	if ctx.Err() != nil {
-		return
-	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if len(o.down) == 0 {
-		o.log.Warn(o.what+" does not work; trying again until it does", "err", err)
-		o.down, o.since = make(map[*group]bool), time.Now()
-		o.over = make(chan struct{})
-	} else {
-		o.log.Debug(o.what, "err", err)
-	}
-	o.down[g] = true
-	if !o.down[o.scout] {
-		o.scout = g
-	}
-}
-
-// rest waits until the group, which has failed so often in a row, is to try again.
-func (o *outage) rest(ctx context.Context, g *group, failures int) {
-	d := delay(failures)
-	o.mu.Lock()
-	over := o.over
-	if g == o.scout {
-		d = min(d, scoutDelay)
-	}
-	o.mu.Unlock()
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-over:
-	case <-ctx.Done():
-	}
-}
-
-// ended tells that it works for g. What comes back when ctx has ended proves nothing.
-func (o *outage) ended(ctx context.Context, g *group) {
-	if ctx.Err() != nil {
-		return
-	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if !o.down[g] {
-		return
-	}
-	delete(o.down, g)
-	close(o.over)
-	o.over = make(chan struct{})
-	if len(o.down) == 0 {
-		o.log.Info(o.what+" works again", "after", time.Since(o.since).Round(time.Millisecond))
-	}
-}

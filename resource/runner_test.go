@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -120,6 +121,8 @@ func TestFollowRetries(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newConfdir(t)
 				c.resource("a", `check_cmd = "check"`, `reload_cmd = "reload"`)
+				bad := filepath.Join(c.path, "bad")
+				c.file("templates/a.tmpl", fmt.Sprintf("value={{getv \"/a\"}}\n{{if fileExists %q}}{{getv \"/none\"}}{{end}}", bad))
 				b := newMemory("/a", "1")
 				var failing atomic.Bool
 				fail := func(op string) error {
@@ -141,7 +144,7 @@ func TestFollowRetries(t *testing.T) {
 				stop := follow(t, run)
 				failing.Store(true)
 				if step == "render" {
-					c.file("templates/a.tmpl", "{{fail")
+					c.file("bad", "")
 				}
 				b.set("/a", "2")
 				time.Sleep(10 * time.Minute)
@@ -155,7 +158,7 @@ func TestFollowRetries(t *testing.T) {
 				}
 				failing.Store(false)
 				if step == "render" {
-					c.file("templates/a.tmpl", "value={{getv \"/a\"}}\n")
+					os.Remove(bad)
 				}
 				time.Sleep(time.Minute) // more than the longest delay, without a change of a key
 				c.wantFile(c.dest("a"), "value=2\n")

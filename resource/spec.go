@@ -13,32 +13,52 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"text/template"
 	"time"
 
 	tmpl "confd/template"
 )
 
-// What a resource file may hold. The keys are those of confd 0.16, and owner, group
-// and the two timeouts.
+// What a resource file may hold. The first keys are those of confd 0.16, and owner and
+// group.
 type resourceFile struct {
 	Template *spec `toml:"template"`
 }
 
 type spec struct {
-	Src           string         `toml:"src"`
-	Dest          string         `toml:"dest"`
-	Keys          []string       `toml:"keys"`
-	Prefix        string         `toml:"prefix"`
-	UID           *int           `toml:"uid"`
-	GID           *int           `toml:"gid"`
-	Owner         string         `toml:"owner"`
-	Group         string         `toml:"group"`
-	Mode          string         `toml:"mode"`
-	CheckCmd      string         `toml:"check_cmd"`
-	ReloadCmd     string         `toml:"reload_cmd"`
-	CheckTimeout  *time.Duration `toml:"check_cmd_timeout"`
-	ReloadTimeout *time.Duration `toml:"reload_cmd_timeout"`
+	Src       string      `toml:"src"`
+	Dest      string      `toml:"dest"`
+	Keys      []string    `toml:"keys"`
+	Prefix    string      `toml:"prefix"`
+	UID       *int        `toml:"uid"`
+	GID       *int        `toml:"gid"`
+	Owner     string      `toml:"owner"`
+	Group     string      `toml:"group"`
+	Mode      string      `toml:"mode"`
+	CheckCmd  commandText `toml:"check_cmd"`
+	ReloadCmd commandText `toml:"reload_cmd"`
+
+	ReloadSignal string `toml:"reload_signal"`
+	PIDFile      string `toml:"pid_file"`
+	ReloadURL    string `toml:"reload_url"`
+	ReloadMethod string `toml:"reload_method"`
+	ReloadUnit   string `toml:"reload_unit"`
+
+	Env           map[string]string `toml:"env"`
+	Dir           string            `toml:"dir"`
+	User          string            `toml:"user"`
+	CheckTimeout  *time.Duration    `toml:"check_cmd_timeout"`
+	ReloadTimeout *time.Duration    `toml:"reload_cmd_timeout"`
+
+	Bundle    string         `toml:"bundle"`
+	Wait      string         `toml:"wait"`
+	Splay     *time.Duration `toml:"splay"`
+	MinReload *time.Duration `toml:"min_reload_interval"`
+	Rollback  bool           `toml:"rollback"`
+	Backup    *int           `toml:"backup"`
+	Required  []string       `toml:"required"`
+	MinKeys   *int           `toml:"min_keys"`
+
+	MissingKey string `toml:"missingkey"`
 }
 
 const (
@@ -60,18 +80,27 @@ func loadFile(file string, opts Options) (*Resource, error) {
 		}
 		return nil, found.join()
 	}
-	l := loader{doc: doc, faults: found, spec: f.Template, wrong: make(map[string]bool)}
+	l := loader{doc: doc, faults: found, spec: f.Template, wrong: make(map[string]bool), elsewhere: opts.Elsewhere}
 	for _, fault := range found {
 		l.wrong[fault.key] = true
 	}
-	r := &Resource{Path: file, opts: opts, sys: osSystem{}, shell: runShell}
+	r := &Resource{Path: file, opts: opts, spec: f.Template, sys: osSystem{}, shell: runCommand}
 	l.files(r)
 	l.keys(r)
-	r.uid = l.id("uid", f.Template.UID, "owner", f.Template.Owner, userID)
-	r.gid = l.id("gid", f.Template.GID, "group", f.Template.Group, groupID)
+	l.guards(r)
+	l.pace(r)
+	l.history(r)
+	users, groups := userID, groupID
+	if opts.Elsewhere {
+		users, groups = anyID, anyID
+	}
+	r.uid = l.id("uid", f.Template.UID, "owner", f.Template.Owner, users)
+	r.gid = l.id("gid", f.Template.GID, "group", f.Template.Group, groups)
 	r.mode = l.mode()
 	l.commands(r)
-	return r, l.faults.join()
+	l.strict(r)
+	r.destAt = doc.at("template.dest")
+	return r, l.join()
 }
 
 // A loader turns the table of a file into a Resource, and notes what is wrong with it.
@@ -80,6 +109,10 @@ type loader struct {
 	spec   *spec
 	faults faults
 	wrong  map[string]bool // :: key whose value could not even be decoded
+
+	elsewhere  bool           // Options.Elsewhere
+	parsed     *tmpl.Template // nil if it could not be
+	inTemplate error          // faults in the files of templates
 }
 
 func (l *loader) fault(key, format string, args ...any) {
@@ -133,13 +166,25 @@ func (l *loader) keys(r *Resource) {
 	if r.Src == "" {
 		return
 	}
-	parsed, err := tmpl.Parse(r.Src, tmpl.Options{Prefix: r.Prefix, Dir: r.opts.TemplateDir})
-	r.source = parsed
+	r.MissingKey = l.missingKey()
+	parsed, err := tmpl.Parse(r.Src, tmpl.Options{Prefix: r.Prefix, Dir: r.opts.TemplateDir, Static: true, MissingKey: r.MissingKey, Secrets: r.opts.Secrets})
+	r.source, l.parsed = parsed, parsed
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		l.fault("src", "template %q does not exist; templates belong in %q", l.spec.Src, r.opts.TemplateDir)
 	case err != nil:
 		l.fault("src", "%v", err)
+	}
+}
+
+// missingKey returns what comes of a field that a map in the template does not have.
+func (l *loader) missingKey() string {
+	switch given := l.spec.MissingKey; given {
+	case "", "error", "zero", "default":
+		return given
+	default:
+		l.fault("missingkey", "missingkey %q is not one of \"error\", \"zero\" and \"default\"", given)
+		return ""
 	}
 }
 
@@ -196,60 +241,4 @@ func (l *loader) mode() uint32 {
 		return unsetMode
 	}
 	return uint32(n)
-}
-
-func (l *loader) commands(r *Resource) {
-	r.CheckTimeout = l.timeout("check_cmd_timeout", l.spec.CheckTimeout, defaultCheckTimeout)
-	r.ReloadTimeout = l.timeout("reload_cmd_timeout", l.spec.ReloadTimeout, defaultReloadTimeout)
-	if r.CheckCmd = l.spec.CheckCmd; r.CheckCmd != "" {
-		var err error
-		if r.check, err = parseCommand("check_cmd", r.CheckCmd); err == nil {
-			_, err = expand(r.check, "src", r.Dest)
-		}
-		if err != nil {
-			l.fault("check_cmd", "%v; it may use {{.src}} and {{.dest}}", err)
-		}
-	}
-	if r.ReloadCmd = l.spec.ReloadCmd; strings.Contains(r.ReloadCmd, "{{") && r.Dest != "" {
-		r.ReloadCmd = expandReload(r)
-	}
-	if r.opts.SyncOnly || r.opts.Noop { // the commands are looked at, and never run
-		r.CheckCmd, r.ReloadCmd, r.check = "", "", nil
-	}
-}
-
-// expandReload fills {{.src}} and {{.dest}} of a reload command in; both are the
-// destination, since the staged file has its name by then. A command that is no such
-// template runs as it is written, as every one did in confd 0.16: some pass a template
-// on (docker ps --format '{{.Names}}').
-func expandReload(r *Resource) string {
-	t, err := parseCommand("reload_cmd", r.ReloadCmd)
-	if err == nil {
-		var text string
-		if text, err = expand(t, r.Dest, r.Dest); err == nil {
-			return text
-		}
-	}
-	r.opts.Log.Warn("reload_cmd is not a template of .src and .dest; it runs as it is written", "file", r.Path, "err", err)
-	return r.ReloadCmd
-}
-
-func (l *loader) timeout(key string, given *time.Duration, fallback time.Duration) time.Duration {
-	if given == nil {
-		return fallback
-	}
-	if *given <= 0 {
-		l.fault(key, "%s must be longer than nothing, such as %q", key, fallback)
-	}
-	return *given
-}
-
-func parseCommand(name, text string) (*template.Template, error) {
-	return template.New(name).Option("missingkey=error").Parse(text)
-}
-
-func expand(t *template.Template, src, dest string) (string, error) {
-	var b strings.Builder
-	err := t.Execute(&b, map[string]string{"src": src, "dest": dest})
-	return b.String(), err
 }

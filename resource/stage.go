@@ -40,10 +40,10 @@ func (r *Resource) wanted(t target) attributes {
 	return want
 }
 
-// stage writes the content to a new file beside the target, with the owner and mode the
-// target shall have, and returns its path. If it fails, no file is left.
-func (r *Resource) stage(t target, content []byte) (path string, err error) {
-	path = stageName(t.path)
+// stage writes what the target shall be to a new file beside it, and returns its path.
+// If it fails, no file is left.
+func (r *Resource) stage(target string, b body) (path string, err error) {
+	path = stageName(target)
 	f, err := r.sys.create(path)
 	if err != nil {
 		r.unlink(path) // whether the file is there is not known; its name is ours alone
@@ -52,7 +52,7 @@ func (r *Resource) stage(t target, content []byte) (path string, err error) {
 		}
 		return "", fmt.Errorf("staging: %w", err)
 	}
-	err = r.fill(f, t, content)
+	err = r.fill(f, b)
 	if cerr := f.close(); err == nil {
 		err = cerr
 	}
@@ -71,11 +71,11 @@ func stageName(path string) string {
 	return filepath.Join(dir, "."+base+stageMark+hex.EncodeToString(random[:]))
 }
 
-func (r *Resource) fill(f file, t target, content []byte) error {
-	if err := r.own(f, r.wanted(t)); err != nil {
+func (r *Resource) fill(f file, b body) error {
+	if err := r.own(f, b); err != nil {
 		return err
 	}
-	if _, err := f.Write(content); err != nil {
+	if _, err := f.Write(b.content); err != nil {
 		return err
 	}
 	return f.sync()
@@ -83,11 +83,17 @@ func (r *Resource) fill(f file, t target, content []byte) error {
 
 // own gives f the owner and mode. What is configured must hold afterwards; there are
 // file systems that accept a mode and do not keep it.
-func (r *Resource) own(f file, want attributes) error {
+func (r *Resource) own(f file, b body) error {
+	want := b.want
 	if want.uid >= 0 || want.gid >= 0 {
 		err := f.chown(want.uid, want.gid)
 		kept := r.uid < 0 || r.gid < 0 // an id that is only kept, not configured
-		if kept && errors.Is(err, fs.ErrPermission) {
+		switch {
+		case !errors.Is(err, fs.ErrPermission):
+		case b.earlier:
+			r.log.Warn("the owner of the earlier file cannot be had; run as root, or own the file", "dest", r.Dest)
+			err = nil
+		case kept:
 			err = r.ownConfigured(f, want)
 		}
 		if err != nil {
@@ -99,7 +105,7 @@ func (r *Resource) own(f file, want attributes) error {
 		return fmt.Errorf("setting the mode: %w", err)
 	}
 	got, err := f.attributes()
-	if err != nil {
+	if err != nil || b.earlier {
 		return err
 	}
 	switch {
@@ -161,7 +167,7 @@ func (r *Resource) tidy() error {
 
 // replace makes the staged file the target. It reports whether the target has been
 // written, which may be so although an error is returned too.
-func (r *Resource) replace(t target, staged string, content []byte) (written bool, err error) {
+func (r *Resource) replace(t target, staged string, b body) (written bool, err error) {
 	from := staged
 	if r.opts.KeepStageFile {
 		// A second name for the same file goes to the target, the first one stays.
@@ -178,7 +184,7 @@ func (r *Resource) replace(t target, staged string, content []byte) (written boo
 		if from != staged {
 			r.sys.remove(from)
 		}
-		err = r.rewrite(t, content)
+		err = r.rewrite(t, b)
 		r.discard(staged)
 		return err == nil, err
 	case err != nil:
@@ -218,13 +224,13 @@ func (r *Resource) settle() error {
 // they cannot be set, the content is as it was. Writing over the old content before
 // cutting what is left of it needs no space that the file does not already have,
 // unless it grows.
-func (r *Resource) rewrite(t target, content []byte) error {
+func (r *Resource) rewrite(t target, b body) error {
 	r.log.Debug("rewriting in place: dest is a mount point", "dest", t.path)
 	f, err := r.sys.open(t.path)
 	if err != nil {
 		return fmt.Errorf("rewriting in place: %w", err)
 	}
-	err = r.overwrite(f, t, content)
+	err = r.overwrite(f, t, b)
 	if cerr := f.close(); err == nil {
 		err = cerr
 	}
@@ -232,22 +238,22 @@ func (r *Resource) rewrite(t target, content []byte) error {
 		return fmt.Errorf("rewriting in place: %w", err)
 	}
 	r.torn = false
-	r.note(markDue)
+	r.note()
 	return nil
 }
 
-func (r *Resource) overwrite(f file, t target, content []byte) error {
-	if err := r.own(f, r.wanted(t)); err != nil {
+func (r *Resource) overwrite(f file, t target, b body) error {
+	if err := r.own(f, b); err != nil {
 		if now, aerr := f.attributes(); aerr != nil || now != t.has {
 			r.tear()
 		}
 		return err
 	}
 	r.tear()
-	if _, err := f.Write(content); err != nil {
+	if _, err := f.Write(b.content); err != nil {
 		return err
 	}
-	if err := f.truncate(int64(len(content))); err != nil {
+	if err := f.truncate(int64(len(b.content))); err != nil {
 		return err
 	}
 	return f.sync()
@@ -256,5 +262,5 @@ func (r *Resource) overwrite(f file, t target, content []byte) error {
 // tear notes that the target is no longer what it was, and not yet what it shall be.
 func (r *Resource) tear() {
 	r.torn = true
-	r.note(markTorn)
+	r.note()
 }

@@ -14,7 +14,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"confd/backends"
 )
@@ -237,16 +236,22 @@ type commands struct {
 	ran []string
 }
 
-func (c *commands) run(ctx context.Context, _ *slog.Logger, line string, timeout time.Duration) error {
+func (c *commands) run(ctx context.Context, _ *slog.Logger, cmd command) error {
 	c.mu.Lock()
-	c.ran = append(c.ran, line)
+	c.ran = append(c.ran, cmd.String())
+	do := c.do
 	c.mu.Unlock()
-	if c.do == nil {
+	if do == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	return c.do(ctx, line)
+	return do(ctx, cmd.String())
+}
+
+// now has commands do something else from here on.
+func (c *commands) now(do func(ctx context.Context, line string) error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.do = do
 }
 
 func (c *commands) count(line string) int {

@@ -160,6 +160,8 @@ func (w *walker) value(key toml.Key, value toml.Primitive, v reflect.Value) {
 		target = target.Elem()
 	}
 	switch {
+	case target.Kind() == reflect.Map && found != "hash" && found != "": // the decoder would leave it empty
+		w.fault(key, "%s", mismatch(key, target, found, nil))
 	case target == reflect.TypeFor[time.Duration]() && found != "string":
 		w.fault(key, "%s must be a string with a unit, such as \"30s\"; found %s", key, article(found))
 	case target.Kind() == reflect.Struct && !reflect.PointerTo(target).Implements(reflect.TypeFor[toml.Unmarshaler]()):
@@ -200,6 +202,9 @@ func mismatch(key toml.Key, target reflect.Type, found string, err error) string
 		return fmt.Sprintf("%s must be %s; an element is of another type", key, want)
 	}
 	hint := ""
+	if target.Kind() == reflect.Map {
+		return fmt.Sprintf("%s must be %s ({NAME = \"value\"}); found %s", key, want, article(found))
+	}
 	if found == "string" && target.Kind() != reflect.Slice {
 		hint = "; remove the quotes"
 	}

@@ -40,12 +40,18 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
+// A source is a file that a template was parsed from.
+type source struct {
+	path string
+	name string // for text/template
+}
+
 // newError takes the place out of an error of text/template, which begins with
 //
 //	template: NAME:LINE: 	or	template: NAME:LINE:COLUMN:
-func (t *Template) newError(err error) *Error {
-	e := &Error{Path: t.path}
-	rest := strings.TrimPrefix(err.Error(), "template: "+t.name+":")
+func (s source) newError(err error) *Error {
+	e := &Error{Path: s.path}
+	rest := strings.TrimPrefix(err.Error(), "template: "+s.name+":")
 	for _, n := range []*int{&e.Line, &e.Column} {
 		digits, after, ok := strings.Cut(rest, ":")
 		number, err := strconv.Atoi(digits)
@@ -62,24 +68,27 @@ func (t *Template) newError(err error) *Error {
 }
 
 // parseError returns the error for a template with a mistake of syntax.
-func (t *Template) parseError(err error) error {
-	e := t.newError(err)
+func (r *run) parseError(s source, err error) error {
+	e := s.newError(err)
 	if rest, ok := strings.CutPrefix(e.Msg, "function "); ok {
 		if name, err := strconv.Unquote(strings.TrimSuffix(rest, " not defined")); err == nil {
-			e.Msg += suggestion(name, t.opts.Funcs)
+			e.Msg += r.suggestion(name)
 		}
 	}
 	return e
 }
 
 // suggestion returns a hint for a function that does not exist, or nothing.
-func suggestion(name string, extra FuncMap) string {
-	candidates := slices.Sorted(maps.Keys(extra))
-	for _, f := range functions {
+func (r *run) suggestion(name string) string {
+	candidates := slices.Sorted(maps.Keys(r.opts.Funcs))
+	for _, f := range r.table {
 		candidates = append(candidates, f.Name)
 		if name == "c"+f.Name && f.Group == keysGroup {
 			return fmt.Sprintf("; encrypted values are not supported, see %q", f.Name)
 		}
+	}
+	if here := renamed(name, candidates); here != "" {
+		return fmt.Sprintf("; here it is %q", here)
 	}
 	best := Nearest(name, candidates, 2)
 	if best == "" {
@@ -92,9 +101,16 @@ func suggestion(name string, extra FuncMap) string {
 // text/template is
 //
 //	executing "TEMPLATE" at <ACTION>: error calling FUNCTION: what
-func (t *Template) execError(err error) error {
-	e := t.newError(err)
-	executing := fmt.Sprintf("executing %q at <", t.name)
+//
+// An error within an included file is reported for that one.
+func (s source) execError(err error, secrets *Secrets) error {
+	e := s.newError(err)
+	if inner, ok := errors.AsType[*Error](err); ok {
+		within := *inner
+		within.Msg += fmt.Sprintf("; included at %s:%d:%d", e.Path, e.Line, e.Column)
+		return &within
+	}
+	executing := fmt.Sprintf("executing %q at <", s.name)
 	if rest, ok := strings.CutPrefix(e.Msg, executing); ok {
 		action, what, _ := strings.Cut(rest, ">: ")
 		e.Msg = message(action, what)
@@ -103,6 +119,7 @@ func (t *Template) execError(err error) error {
 		action, what, _ := strings.Cut(rest, ">: ")
 		e.Msg = "in " + where + ": " + message(action, what)
 	}
+	e.Msg = secrets.Mask(e.Msg)
 	e.Err = cause(err)
 	if missing := (*missingError)(nil); errors.As(err, &missing) {
 		e.Key = missing.source
@@ -126,6 +143,9 @@ func message(action, what string) string {
 		if strings.HasPrefix(what, leak.before) {
 			what = leak.without
 		}
+	}
+	if strings.HasPrefix(what, "map has no entry for key ") {
+		what += `; see hasKey and dig, or missingkey in the resource`
 	}
 	return "at <" + action + ">: " + what
 }

@@ -116,8 +116,8 @@ func atoi(s string) (int, error) {
 	return n, nil
 }
 
-// reverse returns a reversed copy of a list of strings or of keys, of the same type.
-// Anything else is returned as it is, as in confd 0.16.
+// reverse returns a reversed copy of a list, of the same type. Anything else is returned
+// as it is, as in confd 0.16, which did so with all but lists of texts and pairs.
 func reverse(list any) any {
 	switch list := list.(type) {
 	case []string:
@@ -125,6 +125,10 @@ func reverse(list any) any {
 	case []memkv.KVPair:
 		return reversed(list)
 	case memkv.KVPairs:
+		return reversed(list)
+	case []int:
+		return reversed(list)
+	case []any:
 		return reversed(list)
 	}
 	return list

@@ -10,6 +10,7 @@ import (
 	"flag"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -46,13 +47,23 @@ func exampleOptions() Options {
 		Getenv:   func(name string) string { return map[string]string{"HOME": "/root"}[name] },
 		Now:      func() time.Time { return time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC) },
 		Resolver: exampleResolver{},
+		Hostname: func() (string, error) { return "box1", nil },
+		Interface: func(name string) []netip.Addr {
+			return map[string][]netip.Addr{"eth0": {netip.MustParseAddr("2001:db8::7"), netip.MustParseAddr("192.0.2.7")}}[name]
+		},
 	}
 }
 
-// render writes text to a file and renders it.
+// render writes text to a file, beside those of the examples, and renders it.
 func render(t *testing.T, text string, opts Options, values map[string]string) (Output, error) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "test.tmpl")
+	dir := t.TempDir()
+	for name, text := range exampleFiles {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := filepath.Join(dir, "test.tmpl")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -79,12 +90,49 @@ func TestExamples(t *testing.T) {
 			t.Errorf("%s: %s\n got %q, %v\nwant %q", f.Name, f.Example, out.Bytes, err, f.Result)
 		}
 	}
+	for _, name := range strings.Fields(`default ternary coalesce empty toJson fromJson toPrettyJson indent
+		nindent quote squote regexMatch regexFind regexReplaceAll trimPrefix repeat nospace snakecase
+		camelcase kebabcase dict list hasKey keys values append pluck sha256sum include hostname
+		lookupIfaceIPV4 lookupIfaceIPV6`) {
+		if !names[name] {
+			t.Errorf("%s of abtreece/confd is missing", name)
+		}
+	}
 	for _, name := range strings.Fields(`exists get gets getv getvs ls lsdir
 		base dir split json jsonArray map getenv join datetime toUpper toLower contains replace
 		trimSuffix lookupIP lookupIPV4 lookupIPV6 lookupSRV fileExists base64Encode base64Decode
 		parseBool reverse sortByLength sortKVByLength add sub mul div mod seq atoi`) {
 		if !names[name] {
 			t.Errorf("%s of confd 0.16 is missing", name)
+		}
+	}
+}
+
+// TestForeign holds that names from elsewhere lead to functions that are here.
+func TestForeign(t *testing.T) {
+	here := map[string]bool{"printf": true, "print": true}
+	for _, f := range Functions() {
+		here[f.Name] = true
+	}
+	for _, f := range foreign {
+		if here[f.name] || !here[strings.Fields(f.here)[0]] {
+			t.Errorf("%s leads to %s", f.name, f.here)
+		}
+	}
+	for _, c := range clashes {
+		for name := range strings.SplitSeq(c.name, ", ") {
+			if !here[name] {
+				t.Errorf("%s clashes, and is not here", name)
+			}
+		}
+	}
+	for name, want := range map[string]string{
+		"b64enc": "base64Encode", "sprig_upper": "toUpper", "mustToJson": "toJson", "mustRegexMatch": "regexMatch",
+		"mustEnv": "getenv NAME and required", "sprig_default": "default",
+	} {
+		_, err := render(t, "{{"+name+" 1}}", Options{}, nil)
+		if err == nil || !strings.HasSuffix(err.Error(), fmt.Sprintf("%q not defined; here it is %q", name, want)) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
@@ -108,7 +156,7 @@ func TestDoc(t *testing.T) {
 		t.Errorf("%s is not what WriteDoc writes; run: go test ./template -update", path)
 	}
 	for line := range strings.Lines(want.String()) {
-		if strings.HasPrefix(line, "|") && strings.Count(line, "|") != 3 {
+		if strings.HasPrefix(line, "|") && strings.Count(line, "|") > 4 {
 			t.Errorf("a cell of the table holds a bar: %s", line)
 		}
 	}
@@ -130,7 +178,7 @@ func TestFunctions(t *testing.T) {
 		{`{{join (getvs "/none/*") ","}}`, ""},
 		{`{{with json "null"}}some{{else}}none{{end}} {{with jsonArray "[]"}}some{{else}}none{{end}}`, "none none"},
 		{`{{json "{\"n\": 12345678}"}}`, "map[n:1.2345678e+07]"},
-		{`{{reverse (seq 1 3)}} {{$l := split "a b" " "}}{{reverse $l}}{{$l}}`, "[1 2 3] [b a][a b]"},
+		{`{{reverse (seq 1 3)}} {{reverse (list 1 "a")}} {{reverse "ab"}} {{$l := split "a b" " "}}{{reverse $l}}{{$l}}`, "[3 2 1] [a 1] ab [b a][a b]"},
 		{`{{$l := split "ccc bb a" " "}}{{sortByLength $l}}{{$l}}`, "[a bb ccc][a bb ccc]"},
 		{`{{sortByLength (split "b a ccc c" " ")}}`, "[b a c ccc]"},
 		{`{{range sortKVByLength (reverse (gets "/services/web/*"))}}{{base .Key}}{{end}}`, "ba"},

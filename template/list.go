@@ -218,3 +218,20 @@ func (s *store) scan(pattern, literal string) (memkv.KVPairs, error) {
 	}
 	return found, nil
 }
+
+// tree returns all keys below dir, at any depth, sorted, with names that begin below it,
+// as in consul-template.
+func (s *store) tree(dir string) memkv.KVPairs {
+	found := memkv.KVPairs{}
+	s.note(dir)
+	start := s.source(strings.TrimSuffix(path.Clean("/"+dir), "/") + "/")
+	for key, value := range s.keys.From(start) {
+		if !strings.HasPrefix(key, start) {
+			break
+		}
+		if name := key[len(start):]; name != "" {
+			found = append(found, memkv.KVPair{Key: name, Value: value})
+		}
+	}
+	return found
+}

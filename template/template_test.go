@@ -23,7 +23,7 @@ import (
 
 // TestGolden renders the templates of testdata. Each archive holds "keys", one "KEY
 // VALUE" a line; "template"; and "want", or "error" with what the message begins with
-// after the path. "prefix" and "reads" may be there too.
+// after the path. "prefix", "missingkey" and "reads" may be there too.
 func TestGolden(t *testing.T) {
 	archives, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(archives) == 0 {
@@ -46,6 +46,7 @@ func TestGolden(t *testing.T) {
 			}
 			opts := exampleOptions()
 			opts.Prefix = strings.TrimSpace(files["prefix"])
+			opts.MissingKey = strings.TrimSpace(files["missingkey"])
 			out, err := render(t, files["template"], opts, values)
 			if message, ok := files["error"]; ok {
 				got := fmt.Sprint(err)

@@ -236,9 +236,15 @@ func TestRealOutages(t *testing.T) {
 	s.stop()
 	waitFor(t, 10*time.Second, "the log to tell the loss", func() bool { return log.count("lost etcd") == 1 })
 	quiet(t, b, snap.Index, "/app")
+	if since, err := b.Outage(); err == nil || time.Since(since) > time.Minute {
+		t.Errorf("outage: got %v, %v", since, err)
+	}
 	s.start()
 	waitFor(t, 10*time.Second, "the log to tell the return", func() bool { return log.count("etcd is back") == 1 })
 	quiet(t, b, snap.Index, "/app") // nothing has changed
+	if since, err := b.Outage(); err != nil || !since.IsZero() {
+		t.Errorf("outage: got %v, %v", since, err)
+	}
 
 	s.stop()
 	s.wipe()

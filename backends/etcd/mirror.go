@@ -267,3 +267,15 @@ func (b *Backend) upLocked(m *mirror) (last bool, since time.Time) {
 	b.down--
 	return b.down == 0, b.downSince
 }
+
+// Outage returns since when a mirror has lost the store, and why.
+func (b *Backend) Outage() (since time.Time, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, m := range b.mirrors {
+		if m.down {
+			return b.downSince, m.err
+		}
+	}
+	return time.Time{}, nil
+}

@@ -136,6 +136,9 @@ func (b *Backend) Wait(ctx context.Context, prefixes []string, index uint64) err
 	return b.poll.Wait(ctx, prefixes, index)
 }
 
+// Outage returns since when files have been broken or missing, and what is wrong.
+func (b *Backend) Outage() (since time.Time, err error) { return b.poll.Outage() }
+
 // start begins to watch, once. What happened before is found by the read it asks for.
 func (b *Backend) start() {
 	b.mu.Lock()

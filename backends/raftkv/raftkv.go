@@ -34,6 +34,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"time"
 
 	"confd/backends"
 	"confd/raftkv/tree"
@@ -53,12 +54,13 @@ type Node interface {
 // concurrently.
 type Backend struct {
 	tree  *tree.Tree
+	node  Node
 	ready <-chan struct{}
 }
 
 // New returns a backend for the node. It owns nothing of it.
 func New(node Node) *Backend {
-	return &Backend{tree: node.Tree(), ready: node.Ready()}
+	return &Backend{tree: node.Tree(), node: node, ready: node.Ready()}
 }
 
 // Snapshot returns the files under the prefixes as the node has them now; the index is
@@ -81,6 +83,15 @@ func (b *Backend) Snapshot(ctx context.Context, prefixes []string) (backends.Sna
 // Wait blocks until something visible under the prefixes may have changed after index.
 func (b *Backend) Wait(ctx context.Context, prefixes []string, index uint64) error {
 	return b.tree.Wait(ctx, prefixes, index)
+}
+
+// Outage returns since when the node has not heard of a leader, if it can tell: the files
+// go on being rendered from what it had until then.
+func (b *Backend) Outage() (since time.Time, err error) {
+	if n, ok := b.node.(interface{ Outage() (time.Time, error) }); ok {
+		return n.Outage()
+	}
+	return time.Time{}, nil
 }
 
 // files is every file of a view, hidden ones too.

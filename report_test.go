@@ -1,0 +1,78 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+
+	"confd/resource"
+	"confd/template"
+)
+
+// TestReportForms holds both forms of one report.
+func TestReportForms(t *testing.T) {
+	results := []result{
+		{Name: "a.toml", File: "/etc/a", Result: resultOK},
+		{Name: "b.toml", File: "/etc/b", Result: resultChanged},
+		{Name: "c.toml", File: "/etc/c", Result: resultFailed, Errors: []string{"one <&> hunter2", "two"}},
+	}
+	secrets := &template.Secrets{}
+	secrets.Add("hunter2")
+	write := func(format string) string {
+		var out strings.Builder
+		p := &program{system: system{stdout: &out}, settings: &settings{Report: format}, secrets: secrets}
+		if err := p.writeReport("check", results); err != nil {
+			t.Fatal(err)
+		}
+		return out.String()
+	}
+	var doc reportDocument
+	if err := json.Unmarshal([]byte(write("json")), &doc); err != nil {
+		t.Fatal(err)
+	}
+	if doc.OK || doc.Command != "check" || len(doc.Results) != 3 || !reflect.DeepEqual(doc.Results[2].Errors, []string{"one <&> ********", "two"}) {
+		t.Errorf("json: %+v", doc)
+	}
+	text := write("junit")
+	var suites junitSuites
+	if err := xml.Unmarshal([]byte(text), &suites); err != nil {
+		t.Fatal(err)
+	}
+	failure := suites.Suite.Cases[2].Failure
+	if suites.Tests != 3 || suites.Suite.Failures != 1 || failure == nil || failure.Message != "one <&> ********" || failure.Text != "one <&> ********\ntwo" ||
+		suites.Suite.Cases[0].Failure != nil || suites.Suite.Cases[1].Output != "changed" {
+		t.Errorf("junit: %s", text)
+	}
+	if got := write("json:-"); !strings.HasPrefix(got, "{\n") {
+		t.Errorf("to -: %q", got)
+	}
+	results = nil
+	if got := write("json"); !strings.Contains(got, `"results": []`) || !strings.Contains(got, `"ok": true`) {
+		t.Errorf("nothing: %s", got)
+	}
+}
+
+// TestOnetimeResults holds that all that went wrong is in the report, each once.
+func TestOnetimeResults(t *testing.T) {
+	failed := errors.New("no")
+	statuses := []resource.Status{
+		{Name: "a", Dest: "/a"}, {Name: "b", Dest: "/b", Writes: 1}, {Name: "c", Dest: "/c", Differs: true}, {Name: "d", Dest: "/d", Err: failed},
+	}
+	broken := errors.Join(&resource.FileError{Path: "conf.d/e", Err: errors.Join(errors.New("e:1"), errors.New("e:2"))}, errors.New("all"))
+	err := errors.Join(&resource.Error{Name: "d", Dest: "/d", Err: failed}, errors.New("the store"))
+	got := onetimeResults(statuses, broken, err)
+	want := []result{
+		{"a", "/a", resultOK, nil}, {"b", "/b", resultChanged, nil}, {"c", "/c", resultChanged, nil}, {"d", "/d", resultFailed, []string{"no"}},
+		{"conf.d/e", "conf.d/e", resultFailed, []string{"e:1", "e:2"}}, {"confd", "", resultFailed, []string{"all"}},
+		{"confd", "", resultFailed, []string{"the store"}},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got\n%+v\nwant\n%+v", got, want)
+	}
+}

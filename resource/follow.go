@@ -1,0 +1,194 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package resource
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// Follow applies the resources whenever the values that they depend on change, until
+// ctx ends; then it waits for reloads that run, up to Config.StopTimeout, and returns
+// nil. What fails is logged and tried again, be it a template, a command or the
+// backend. One goroutine per lane: they do not wait for each other.
+func (run *Runner) Follow(ctx context.Context) error {
+	working := make(map[*lane]*worker)
+	for {
+		for _, l := range run.lanes {
+			if working[l] == nil {
+				working[l] = startWorker(ctx, run, l)
+			}
+		}
+		run.tellPassed()
+		select {
+		case <-ctx.Done(): // also if there are no resources
+			for _, w := range working {
+				w.wait()
+			}
+			return nil
+		case again := <-run.rereads:
+			run.reread(again.retry, func(gone []*lane) {
+				for _, l := range gone {
+					working[l].cancel()
+				}
+				for _, l := range gone {
+					working[l].wait()
+					delete(working, l)
+					run.forgetOutages(l)
+				}
+			})
+			for _, l := range run.lanes {
+				if working[l] != nil {
+					l.poke.now()
+				}
+			}
+			close(again.done)
+		}
+	}
+}
+
+// A worker is the goroutine of a lane.
+type worker struct {
+	cancel context.CancelFunc
+	group  sync.WaitGroup
+}
+
+func startWorker(ctx context.Context, run *Runner, l *lane) *worker {
+	ctx, cancel := context.WithCancel(ctx)
+	w := &worker{cancel: cancel}
+	w.group.Go(func() { l.follow(ctx, run) })
+	return w
+}
+
+func (w *worker) wait() {
+	w.group.Wait()
+	w.cancel()
+}
+
+func (l *lane) follow(ctx context.Context, run *Runner) {
+	recheck := run.nextRecheck()
+	for why := forAll; ctx.Err() == nil; {
+		snap, err := run.backend.Snapshot(ctx, l.keys)
+		if err != nil {
+			l.outages++
+			run.reads.failed(ctx, l, err)
+			run.tried(l)
+			run.reads.rest(ctx, l, l.outages)
+			continue
+		}
+		run.reads.ended(ctx, l)
+		out := l.pass(ctx, run, snap, why)
+		if ctx.Err() == nil {
+			out.report(run.log)
+		}
+		run.tried(l)
+		if why == forAll {
+			recheck = run.nextRecheck()
+		}
+		why = l.wait(ctx, run, recheck)
+	}
+}
+
+// wait blocks until the lane has something to do: news, a retry, the end of a time that
+// changes are waited out for, the recheck, a poke, or ctx has ended.
+func (l *lane) wait(ctx context.Context, run *Runner, recheck time.Time) cause {
+	if l.settling() {
+		sleep(ctx, lookPause) // who watches a burst need not look at each change
+	}
+	until := l.next()
+	if until.IsZero() || !recheck.IsZero() && recheck.Before(until) {
+		until = recheck
+	}
+	bounded, done := l.poke.until(ctx, until)
+	defer done()
+	waits := l.waits()
+	if len(waits) == 0 { // no key can change anything
+		<-bounded.Done()
+	} else if err := run.backend.Wait(bounded, waits, l.index); err != nil && bounded.Err() == nil {
+		l.outages++
+		run.waits.failed(ctx, l, err)
+		run.waits.rest(ctx, l, l.outages)
+		return forTime
+	}
+	switch {
+	case ctx.Err() != nil:
+		return forTime
+	case l.poke.taken():
+		return forAll
+	}
+	l.outages = 0
+	run.waits.ended(ctx, l)
+	switch {
+	case bounded.Err() == nil:
+		return forNews
+	case !recheck.IsZero() && !time.Now().Before(recheck):
+		return forAll
+	}
+	return forTime
+}
+
+// nextRecheck returns the time of the next recheck, spread a little so that lanes do
+// not come all at once; the zero time if there is none.
+func (run *Runner) nextRecheck() time.Time {
+	if run.recheck <= 0 {
+		return time.Time{}
+	}
+	return time.Now().Add(run.recheck*9/10 + rand.N(run.recheck/5+1))
+}
+
+// A poke ends a wait early, or keeps the next one from beginning.
+type poke struct {
+	mu     sync.Mutex
+	due    bool
+	cancel context.CancelFunc // of the wait that is going on
+}
+
+// now pokes.
+func (p *poke) now() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.due = true
+	if p.cancel != nil {
+		p.cancel()
+	}
+}
+
+// until returns a context for a wait, which ends at a time, if that is not zero.
+func (p *poke) until(ctx context.Context, t time.Time) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	end := cancel
+	if !t.IsZero() {
+		var stop context.CancelFunc
+		ctx, stop = context.WithDeadline(ctx, t)
+		end = func() { stop(); cancel() }
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cancel = cancel
+	if p.due {
+		cancel()
+	}
+	return ctx, end
+}
+
+// taken reports whether there was a poke, and takes it.
+func (p *poke) taken() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	due := p.due
+	p.due = false
+	return due
+}
+
+// sleep waits for d, or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,24 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package resource
+
+import "confd/template"
+
+// A maskedError is an error whose text has no secrets. Those of commands hold what they
+// have printed, which may be of the file.
+type maskedError struct {
+	err     error
+	secrets *template.Secrets
+}
+
+func (e *maskedError) Error() string { return e.secrets.Mask(e.err.Error()) }
+func (e *maskedError) Unwrap() error { return e.err }
+
+// masked returns an error that is fit to be shown.
+func masked(err error, secrets *template.Secrets) error {
+	if err == nil || secrets == nil {
+		return err
+	}
+	return &maskedError{err, secrets}
+}

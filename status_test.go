@@ -1,0 +1,141 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"confd/raftkv"
+	"confd/resource"
+)
+
+// TestStatus follows a resource that fails and comes right, from outside.
+func TestStatus(t *testing.T) {
+	dir, _ := newConfDir(t, `{{getv "/app/v"}}`)
+	ok := filepath.Join(dir, "ok")
+	f, err := os.OpenFile(filepath.Join(dir, "conf.d/app.toml"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(f, "check_cmd = 'echo \"what is wrong\"; test -e %s'\nreload_cmd = 'true'\n", ok)
+	f.Close()
+	d := startDaemon(t, "-backend=env", "-watch", "-confdir", dir, "-data-dir", t.TempDir(), "-status-addr", "127.0.0.1:0")
+	url := strings.TrimSuffix(d.stderr.await(t, `serving the status url=(\S+)`)[1], "/status")
+	addr := strings.TrimPrefix(url, "http://")
+	d.stderr.await(t, `ERROR applying resource; it will be tried again resource=app.toml .*index=\d+ .*what is wrong`)
+
+	page := statusOf(t, url)
+	r := page.Resources[0]
+	if page.UpToDate || !page.Backend.Reachable || r.State != "failed" || r.Failures == 0 || r.Retry == nil ||
+		r.Seen == 0 || r.Rendered != r.Seen || r.Checked != 0 || !strings.Contains(r.Error, "checking: exit status 1: what is wrong") {
+		t.Errorf("got %+v", page)
+	}
+	for path, want := range map[string]string{"/healthz": "200 ok\n", "/readyz": "503 app.toml: failed: checking: exit status 1: what is wrong\n", "/": "404 404 page not found\n"} {
+		if code, body := send(t, http.MethodGet, url+path); fmt.Sprint(code, " ", body) != want {
+			t.Errorf("%s: got %d %s", path, code, body)
+		}
+	}
+	code, stdout, _ := ctl(t, "", nil, "status", "-status-addr", addr)
+	if code != ctlUnhealthy || !regexp.MustCompile(`(?m)^app\.toml +failed +\d+ +\d+ +0 +0 +0 +/`).MatchString(stdout) ||
+		!regexp.MustCompile(`(?m)^app\.toml: failed \d+ times, tried again in \d+s: checking: exit status 1: what is wrong$`).MatchString(stdout) {
+		t.Errorf("exit code %d\n%s", code, stdout)
+	}
+
+	if err := os.WriteFile(ok, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d.stderr.await(t, `INFO  recovered resource=app.toml`)
+	d.stderr.await(t, `INFO  reloaded resource=app.toml index=\d+`)
+	for !statusOf(t, url).UpToDate { // the log is a moment earlier
+		time.Sleep(time.Millisecond)
+	}
+	r = statusOf(t, url).Resources[0]
+	if r.State != "up to date" || r.Reloaded != r.Seen || r.Written != r.Seen || r.Writes != 1 || r.Reloads != 1 || r.WrittenAt == nil || r.CheckSeconds <= 0 || r.Error != "" {
+		t.Errorf("got %+v", r)
+	}
+	if code, _ := send(t, http.MethodGet, url+"/readyz"); code != http.StatusOK {
+		t.Errorf("/readyz: %d", code)
+	}
+	_, body := send(t, http.MethodGet, url+"/metrics")
+	for _, want := range []string{
+		`confd_resource_up_to_date{resource="app.toml"} 1`, `confd_resource_writes_total{resource="app.toml"} 1`,
+		fmt.Sprintf(`confd_resource_index{resource="app.toml",step="reloaded"} %d`, r.Reloaded), "confd_backend_reachable 1", "confd_backend_age_seconds 0",
+		"process_resident_memory_bytes ", "go_goroutines ",
+	} {
+		if !strings.Contains(body, "\n"+want) {
+			t.Errorf("no %s in\n%s", want, body)
+		}
+	}
+	if code, stdout, stderr := ctl(t, "", []string{"CONFD_STATUS_ADDR=" + addr}, "status", "-o", "json"); code != exitOK || !strings.Contains(stdout, `"up_to_date": true`) {
+		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
+	}
+	if code := d.stop(); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+	if code, _, stderr := ctl(t, "", nil, "status", "-status-addr", addr); code != ctlNoServer || !strings.Contains(stderr, "asking the daemon") {
+		t.Errorf("exit code %d\n%s", code, stderr)
+	}
+	if code, _, stderr := ctl(t, "", nil, "status"); code != ctlFailure || !strings.Contains(stderr, "hint: name its address") {
+		t.Errorf("exit code %d\n%s", code, stderr)
+	}
+}
+
+func statusOf(t *testing.T, url string) statusPage {
+	t.Helper()
+	_, body := send(t, http.MethodGet, url+"/status")
+	var page statusPage
+	if err := json.Unmarshal([]byte(body), &page); err != nil {
+		t.Fatalf("%v\n%s", err, body)
+	}
+	return page
+}
+
+// TestStatusOfABackendThatIsDown starts before the store does, which is no reason to end.
+func TestStatusOfABackendThatIsDown(t *testing.T) {
+	dir, _ := newConfDir(t, "x")
+	d := startDaemon(t, "-backend=etcd", "-node=http://127.0.0.1:1", "-watch", "-confdir", dir, "-data-dir", t.TempDir(), "-status-addr", "127.0.0.1:0")
+	url := strings.TrimSuffix(d.stderr.await(t, `serving the status url=(\S+)`)[1], "/status")
+	d.stderr.await(t, `WARN  reading values does not work; trying again until it does`)
+	page := statusOf(t, url)
+	if b := page.Backend; page.UpToDate || b.Reachable || b.Age <= 0 || b.Error == "" || page.Resources[0].State != "not yet" {
+		t.Errorf("got %+v", page)
+	}
+	_, stdout, _ := ctl(t, "", nil, "status", "-status-addr", strings.TrimPrefix(url, "http://"))
+	if !strings.Contains(stdout, "backend etcd not reachable for ") {
+		t.Errorf("got\n%s", stdout)
+	}
+	if code := d.stop(); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// TestMetricsOfNames checks that a name cannot break the page, and that all metrics are
+// in docs/daemon.md.
+func TestMetricsOfNames(t *testing.T) {
+	if got := label("a", "x\"\\\ny"); got != `a="x\"\\\ny"` {
+		t.Errorf("got %s", got)
+	}
+	s := &statusServer{runner: resource.NewRunner(resource.Config{})}
+	var page raftkv.MetricsPage
+	s.writeMetrics(&page, time.Now())
+	doc := readFile("docs/daemon.md")
+	for line := range strings.Lines(string(page.Bytes())) {
+		rest, ok := strings.CutPrefix(line, "# HELP ")
+		if !ok {
+			continue
+		}
+		name, help, _ := strings.Cut(strings.TrimSpace(rest), " ")
+		if !regexp.MustCompile("(?m)^\\| `" + name + "` \\| \\w+ \\| " + regexp.QuoteMeta(help) + " \\|$").MatchString(doc) {
+			t.Errorf("docs/daemon.md should have the row of %s: %s", name, help)
+		}
+	}
+}
