@@ -6,8 +6,8 @@
 //
 // options.go is the table of all options; flags.go and config.go bring them together,
 // help.go prints them. backend.go is the only place that knows the names of backends.
-// once.go is one pass, daemon.go the process that stays, store.go the embedded store
-// with its ports. ctl.go is the table of commands, with which confd is a client of a
+// once.go is one pass, daemon.go the process that stays, with status.go to look at it and
+// sdnotify.go to tell systemd; store.go the embedded store with its ports. ctl.go is the table of commands, with which confd is a client of a
 // store.
 //
 // # Decisions
