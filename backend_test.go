@@ -4,6 +4,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -21,6 +22,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -131,4 +133,34 @@ func TestFindNodes(t *testing.T) {
 	if _, err := p.findNodes(t.Context()); !errors.Is(err, fault) {
 		t.Errorf("failing look-up: %v", err)
 	}
+}
+
+// TestAwaitNodes holds that a daemon waits for a record that is not there yet.
+func TestAwaitNodes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		p := newProgram(t, "-srv-record", "_etcd._tcp.example.com.", "-watch")
+		p.log = newLogger(&log, "text", "info")
+		start := time.Now()
+		p.lookupSRV = func(context.Context, string) ([]*net.SRV, error) {
+			if time.Since(start) < time.Minute {
+				return nil, errors.New("no such host")
+			}
+			return []*net.SRV{{Target: "a.example.com.", Port: 4001}}, nil
+		}
+		nodes, err := p.awaitNodes(t.Context())
+		if err != nil || len(nodes) != 1 || strings.Count(log.String(), "looking again until they are") != 1 {
+			t.Errorf("got %q, %v, and log:\n%s", nodes, err, &log)
+		}
+		start = time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := p.awaitNodes(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("told to end: %v", err)
+		}
+		p.Onetime = true
+		if _, err := p.awaitNodes(t.Context()); err == nil {
+			t.Error("a one-shot run waits")
+		}
+	})
 }

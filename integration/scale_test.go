@@ -130,7 +130,9 @@ func TestScale(t *testing.T) {
 		}
 		eventually(t, "the file has it", func() bool { return strings.Contains(d.read(fmt.Sprintf("out/r%d", app)), "v1\n") })
 	}
-	if got := strings.Count(d.read("confd.log"), "replaced file"); got != scaleResources+5 {
+	replaced := func() int { return strings.Count(d.read("confd.log"), "replaced file") }
+	eventually(t, "the log has what the files have", func() bool { return replaced() >= scaleResources+5 })
+	if got := replaced(); got != scaleResources+5 {
 		t.Errorf("5 changes made for %d renderings", got-scaleResources)
 	}
 }

@@ -37,6 +37,7 @@ func (s *set) change(ctx context.Context, jobs, changes []*job, index uint64) []
 		if j.touched && !j.r.torn && !j.r.split {
 			j.r.log.Info("replaced file", "dest", j.t.path, "bytes", len(j.content), "index", index)
 			j.r.update(func(st *Status) { st.Writes++; st.WrittenAt = time.Now() })
+			j.remember() // also if it is not yet known to be on disk: it will be reloaded
 		}
 	}
 	if failed != nil {
@@ -45,7 +46,9 @@ func (s *set) change(ctx context.Context, jobs, changes []*job, index uint64) []
 	s.digest = digest
 	s.accept()
 	for _, j := range jobs {
-		j.remember()
+		if !j.differs {
+			j.remember()
+		}
 		j.r.update(func(st *Status) { st.Written, st.Differs = index, false })
 	}
 	return nil

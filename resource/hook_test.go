@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -219,9 +220,12 @@ func TestReloadSignal(t *testing.T) {
 
 func TestReloadURL(t *testing.T) {
 	release := make(chan struct{})
+	var mu sync.Mutex
 	var requests []string
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
 		requests = append(requests, r.Method+" "+r.URL.String())
+		mu.Unlock()
 		switch r.URL.Path {
 		case "/slow":
 			<-release
@@ -240,7 +244,9 @@ func TestReloadURL(t *testing.T) {
 		{"/away", "reload_method = 'GET'", "GET /away", "302 Found"},
 		{"/slow", "reload_cmd_timeout = '50ms'", "POST /slow", "timed out after 50ms"},
 	} {
+		mu.Lock()
 		requests = nil
+		mu.Unlock()
 		c := newConfdir(t)
 		c.resource("a", fmt.Sprintf("reload_url = %q", server.URL+test.path), test.lines)
 		err := c.runner(newMemory("/a", "1"), nil).Once(t.Context())
@@ -248,9 +254,11 @@ func TestReloadURL(t *testing.T) {
 		if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%s: got %v, want %q", test.path, err, want)
 		}
+		mu.Lock()
 		if len(requests) != 1 || requests[0] != test.request {
 			t.Errorf("%s: got %q", test.path, requests)
 		}
+		mu.Unlock()
 	}
 	c := newConfdir(t)
 	c.resource("a", "reload_url = 'http://me:hush@127.0.0.1:1/'")

@@ -31,8 +31,8 @@ type lane struct {
 	tried   atomic.Bool
 
 	poke    poke
-	working atomic.Int64 // when the pass that is going on has begun, in Unix nanoseconds; 0 = none is
-	bound   time.Duration
+	working atomic.Int64  // when the pass that is going on has begun, in Unix nanoseconds; 0 = none is
+	bound   time.Duration // of all the commands of a pass
 }
 
 // A cause is why a lane has something to do.

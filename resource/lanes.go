@@ -138,8 +138,12 @@ func replaceLanes(old []*lane, resources []*Resource) []*lane {
 	return fresh
 }
 
-// stuck reports whether a pass takes longer than all its commands may.
+// patience is what a pass may take beside its commands: renderings that wait for those
+// of other lanes, name servers, slow disks.
+const patience = 10 * time.Minute
+
+// stuck reports whether a pass takes longer than all its commands may, and then some.
 func (l *lane) stuck(now time.Time) bool {
 	begun := l.working.Load()
-	return begun != 0 && now.Sub(time.Unix(0, begun)) > l.bound+time.Minute
+	return begun != 0 && now.Sub(time.Unix(0, begun)) > l.bound+patience
 }

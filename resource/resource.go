@@ -28,17 +28,40 @@
 // state of its own, kept in a file across restarts, and never concluded from "the file
 // differs".
 //
+// # Sets, reloads, lanes
+//
+// What goes through these steps as one is a set: the resources of one bundle, or one
+// alone. What a set owes to a service is a reload, which is told from others by what it
+// does; sets that have the same share it, so that it runs once for all that a pass has
+// written. Sets that share reloads are a lane, and each lane has one goroutine:
+//
+//	wait for news ─► look at a snapshot ─► sets with news stir ─► those that have
+//	     ▲                                                        settled, or are to
+//	     │                                                        be tried again:
+//	     │                                                              │
+//	     └── reloads that are due ◄── replace all or none ◄── check ◄── render
+//	              │        ▲
+//	              └────────┴── a failure, with rollback: the earlier files are put back
+//
+// While a set settles (wait, splay) its lane goes on looking, and renders nothing. A
+// reload that may not run yet (min_reload_interval, a file that is not whole) stays due.
+//
 // A destination is replaced in this order of system calls, all in its own directory:
 //
 //	open    .NAME.confd-RANDOM   O_CREAT|O_EXCL, mode 0600
 //	fchown, fchmod               before the content is there, let alone the name
 //	write, fsync
 //	check_cmd                    with .src, the staged file
-//	open    STATE/pending/HASH   "a reload is due", if there is a reload_cmd
+//	copy    STATE/backup/…       the old file, if earlier versions are kept
+//	open    STATE/pending/HASH   "a reload is due", if there is a reload
 //	rename  to NAME
 //	fsync   the directory
-//	reload_cmd                   once for all resources of the pass that have the same
+//	reload                       once for all resources of the pass that have the same
 //	unlink  STATE/pending/HASH
+//
+// In a set of several, each step is done for all before the next one, up to the rename;
+// before the first of them the old files are staged too, so that putting one back takes
+// no more than replacing it did.
 //
 // # Decisions
 //
@@ -64,6 +87,27 @@
 // The marker of a due reload is not synced to disk. It has to survive the death of this
 // process, not that of the machine: after that the service has been started anew and
 // has read the file that is there.
+//
+// Several files cannot be replaced at one moment. Between two renames of a set a reader
+// may see one new and one old file; the reload comes after the last. If the process dies
+// there, the marker says that the set is not whole, and no reload runs until an attempt
+// has got through.
+//
+// What was rolled back is known by the digest of its content, and not by the index of
+// the snapshot: an index grows with every key of the store, and the same content would
+// be tried again with each. The digests are kept in STATE/rejected. Without a state
+// directory there is no rollback. A reload that was cut off because the process ends is
+// no failure.
+//
+// The words bundle and group: group has been the group of the file in every confd that
+// had the word.
+//
+// A template is read together with its resource, and not looked at by the rendering: if
+// either is broken, the version of before goes on whole.
+//
+// A signal to a process that is not there, and a unit that is not active, are success:
+// the service will read the file when it starts. An error would keep a first version
+// from ever being written where there is a rollback.
 //
 // A check that runs when the process is told to stop is killed: nothing is written yet.
 // A reload is waited for, up to Config.StopTimeout.

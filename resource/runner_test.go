@@ -379,11 +379,16 @@ func losesNothing(t *testing.T, seed uint64) {
 	b.fail = faulted
 	loaded := make(map[string]*atomic.Value)
 	for _, name := range names {
-		command := "reload " + name
+		command, more := "reload "+name, ""
 		if name <= "c" {
 			command = "reload abc"
+		} else if seed%2 == 1 {
+			more = `bundle = "de"` // and half of the time with what it takes to keep versions
+			if seed%4 == 1 {
+				more += "\nbackup = 2"
+			}
 		}
-		c.resource(name, fmt.Sprintf("reload_cmd = %q", command), `check_cmd = "check"`)
+		c.resource(name, fmt.Sprintf("reload_cmd = %q", command), `check_cmd = "check"`, more)
 		b.set("/"+name, "0")
 		loaded[name] = &atomic.Value{}
 	}
