@@ -210,6 +210,16 @@ func (r *Recovery) Run() (clusterID string, err error) {
 		}
 		meta[metaClusterID] = []byte(id)
 	}, r.cfg.IndexSkip}
+	// Without this file the node takes the id from the state, so a crash in between does no
+	// harm. Nor does it know whom to ask, then, which would be the members of before.
+	for _, path := range []string{filepath.Join(n.dir.path, "cluster"), n.dir.peers()} {
+		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return "", err
+		}
+	}
+	if err := syncDir(n.dir.path); err != nil {
+		return "", err
+	}
 	conf := raft.DefaultConfig()
 	conf.LocalID, conf.Logger, conf.NoLegacyTelemetry = raft.ServerID(r.NodeID), newHCLog(r.cfg.Log), true
 	_, trans := raft.NewInmemTransport(raft.ServerAddress(r.cfg.PeerAddr))
