@@ -22,6 +22,7 @@ const (
 	nemSlots   = 4                     // keys that the clients fight over
 	nemMaxOpen = 5                     // open outcomes on a key; then its slot gets another
 
+	nemHuntEvery = 40 * time.Millisecond
 )
 
 // nemKeys names the keys of a round. As every open outcome doubles what the checker has
@@ -90,6 +91,27 @@ func (c *nemClient) work(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-time.After(pause):
+		}
+	}
+}
+
+// hunt reads again and again from a node that has been hit and may not know yet that
+// others have gone on without it. A node that is stopped finds the questions of the last
+// seconds when it wakes up.
+func (c *nemClient) hunt(ctx context.Context, node *nemNode) {
+	var reads sync.WaitGroup
+	defer reads.Wait()
+	for tick := time.NewTicker(nemHuntEvery); ctx.Err() == nil; {
+		c.count++
+		o := &nemOp{client: c.id + c.count, node: node.i, kind: nemRead, key: c.keys.pick(c.rand.IntN(nemSlots))}
+		reads.Go(func() {
+			c.do(o)
+			c.history.add(o)
+		})
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			tick.Stop()
 		}
 	}
 }

@@ -4,6 +4,7 @@
 package integration
 
 import (
+	"context"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -56,11 +57,16 @@ func (s *nemStrike) suffer(faults []nemFault) {
 	alone := len(faults) == 1
 	heals := make([]func(), len(faults))
 	holds := make([]time.Duration, len(faults))
-	var probes sync.WaitGroup
+	var probes, hunts sync.WaitGroup
+	healed, stopHunts := context.WithCancel(context.Background())
+	defer stopHunts()
 	for i, f := range faults {
 		holds[i] = f.min + time.Duration(s.rand.Int64N(int64(f.max-f.min)))
 		var hit []*nemNode
 		hit, heals[i] = f.strike(s)
+		if f.alive {
+			hunts.Go(func() { s.hunter.hunt(healed, hit[0]) })
+		}
 		left := s.others(hit)
 		s.report.timeline("%7.3fs %s: %s for %v; node %s led", s.when().Seconds(), f.kind, names(hit), holds[i].Round(ms), s.leader.name)
 		switch {
@@ -76,6 +82,8 @@ func (s *nemStrike) suffer(faults []nemFault) {
 		heals[i]()
 	}
 	probes.Wait()
+	stopHunts()
+	hunts.Wait()
 	s.report.timeline("%7.3fs healed", s.when().Seconds())
 	s.awaitHealth("after " + kind)
 }

@@ -16,6 +16,7 @@ type nemFault struct {
 	short    bool // perhaps for too short a time for another to lead
 	graceful bool // with notice
 	quorum   bool // it takes the quorum away
+	alive    bool // the nodes that it hits can still be asked, now or afterwards
 	min, max time.Duration
 
 	// strike begins it. It returns the nodes that are hit and what ends it.
@@ -30,6 +31,7 @@ type nemStrike struct {
 	leader    *nemNode
 	followers []*nemNode
 	losses    nemLosses // what the network loses so far
+	hunter    *nemClient
 }
 
 const (
@@ -43,25 +45,25 @@ var nemProcessFaults = []nemFault{
 	{kind: "kill -9 follower", max: 2 * sc, strike: func(s *nemStrike) ([]*nemNode, func()) { return s.killAll(s.follower()) }},
 	{kind: "kill -9 majority", quorum: true, max: 2 * sc, strike: func(s *nemStrike) ([]*nemNode, func()) { return s.killAll(s.some(len(s.nodes)/2 + 1)...) }},
 	{kind: "kill -9 all", max: 500 * ms, strike: func(s *nemStrike) ([]*nemNode, func()) { return s.killAll(s.nodes...) }},
-	{kind: "stop leader", leader: true, short: true, min: 500 * ms, max: 5 * sc, strike: func(s *nemStrike) ([]*nemNode, func()) { return s.pause(s.leader) }},
-	{kind: "stop follower", min: 500 * ms, max: 4 * sc, strike: func(s *nemStrike) ([]*nemNode, func()) { return s.pause(s.follower()) }},
-	{kind: "slow leader", min: 1 * sc, max: 4 * sc, strike: func(s *nemStrike) ([]*nemNode, func()) { return s.slow(s.leader) }},
-	{kind: "slow follower", min: 1 * sc, max: 3 * sc, strike: func(s *nemStrike) ([]*nemNode, func()) { return s.slow(s.follower()) }},
+	{kind: "stop leader", alive: true, leader: true, short: true, min: 500 * ms, max: 5 * sc, strike: func(s *nemStrike) ([]*nemNode, func()) { return s.pause(s.leader) }},
+	{kind: "stop follower", alive: true, min: 500 * ms, max: 4 * sc, strike: func(s *nemStrike) ([]*nemNode, func()) { return s.pause(s.follower()) }},
+	{kind: "slow leader", alive: true, min: 1 * sc, max: 4 * sc, strike: func(s *nemStrike) ([]*nemNode, func()) { return s.slow(s.leader) }},
+	{kind: "slow follower", alive: true, min: 1 * sc, max: 3 * sc, strike: func(s *nemStrike) ([]*nemNode, func()) { return s.slow(s.follower()) }},
 	{kind: "shut down leader", leader: true, graceful: true, max: 1 * sc, strike: func(s *nemStrike) ([]*nemNode, func()) { return s.shutDown(s.leader) }},
 	{kind: "shut down follower", max: 1 * sc, strike: func(s *nemStrike) ([]*nemNode, func()) { return s.shutDown(s.follower()) }},
 }
 
 var nemNetworkFaults = []nemFault{
-	{kind: "leader isolated", leader: true, min: 1 * sc, max: 4 * sc, strike: func(s *nemStrike) ([]*nemNode, func()) { return s.cutOff(true, true, s.leader) }},
-	{kind: "leader deaf", leader: true, min: 1 * sc, max: 4 * sc, strike: func(s *nemStrike) ([]*nemNode, func()) { return s.cutOff(true, false, s.leader) }},
-	{kind: "leader mute", leader: true, min: 1 * sc, max: 4 * sc, strike: func(s *nemStrike) ([]*nemNode, func()) { return s.cutOff(false, true, s.leader) }},
-	{kind: "follower isolated", min: 500 * ms, max: 3 * sc, strike: func(s *nemStrike) ([]*nemNode, func()) { return s.cutOff(true, true, s.follower()) }},
-	{kind: "follower deaf", min: 500 * ms, max: 3 * sc, strike: func(s *nemStrike) ([]*nemNode, func()) { return s.cutOff(true, false, s.follower()) }},
-	{kind: "follower mute", min: 500 * ms, max: 3 * sc, strike: func(s *nemStrike) ([]*nemNode, func()) { return s.cutOff(false, true, s.follower()) }},
-	{kind: "minority cut off", min: 1 * sc, max: 3 * sc, strike: func(s *nemStrike) ([]*nemNode, func()) {
+	{kind: "leader isolated", alive: true, leader: true, min: 1 * sc, max: 4 * sc, strike: func(s *nemStrike) ([]*nemNode, func()) { return s.cutOff(true, true, s.leader) }},
+	{kind: "leader deaf", alive: true, leader: true, min: 1 * sc, max: 4 * sc, strike: func(s *nemStrike) ([]*nemNode, func()) { return s.cutOff(true, false, s.leader) }},
+	{kind: "leader mute", alive: true, leader: true, min: 1 * sc, max: 4 * sc, strike: func(s *nemStrike) ([]*nemNode, func()) { return s.cutOff(false, true, s.leader) }},
+	{kind: "follower isolated", alive: true, min: 500 * ms, max: 3 * sc, strike: func(s *nemStrike) ([]*nemNode, func()) { return s.cutOff(true, true, s.follower()) }},
+	{kind: "follower deaf", alive: true, min: 500 * ms, max: 3 * sc, strike: func(s *nemStrike) ([]*nemNode, func()) { return s.cutOff(true, false, s.follower()) }},
+	{kind: "follower mute", alive: true, min: 500 * ms, max: 3 * sc, strike: func(s *nemStrike) ([]*nemNode, func()) { return s.cutOff(false, true, s.follower()) }},
+	{kind: "minority cut off", alive: true, min: 1 * sc, max: 3 * sc, strike: func(s *nemStrike) ([]*nemNode, func()) {
 		return s.cutOff(true, true, s.some((len(s.nodes)-1)/2)...)
 	}},
-	{kind: "link of leader cut", min: 1 * sc, max: 3 * sc, strike: (*nemStrike).cutLink},
+	{kind: "link of leader cut", alive: true, min: 1 * sc, max: 3 * sc, strike: (*nemStrike).cutLink},
 	{kind: "all apart", quorum: true, min: 500 * ms, max: 3 * sc, strike: (*nemStrike).allApart},
 	{kind: "packet loss", min: 1 * sc, max: 4 * sc, strike: (*nemStrike).packetLoss},
 }

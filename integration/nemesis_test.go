@@ -128,8 +128,10 @@ func (n *nemRun) round(length time.Duration) {
 	}
 	watchers, stopWatchers := n.watch(dir, begin)
 	defer stopWatchers()
-	stopClients := n.work(dir, history)
-	n.faults(history, length)
+	keys := &nemKeys{dir: dir}
+	stopClients := n.work(keys, history)
+	hunter := &nemClient{id: nemClients + 1, cluster: n.cluster, history: history, keys: keys, http: n.cluster.client(), rand: rand.New(rand.NewPCG(n.rand.Uint64(), 0))}
+	n.faults(hunter, length)
 	stopClients()
 	end, finals, err := n.settle(history, dir)
 	if err == nil {
@@ -144,10 +146,9 @@ func (n *nemRun) round(length time.Duration) {
 }
 
 // work starts the clients. What it returns waits for them to end.
-func (n *nemRun) work(dir string, h *nemHistory) (stop func()) {
+func (n *nemRun) work(keys *nemKeys, h *nemHistory) (stop func()) {
 	ctx, cancel := context.WithCancel(n.t.Context())
 	var wg sync.WaitGroup
-	keys := &nemKeys{dir: dir}
 	for id := range nemClients {
 		c := &nemClient{
 			id: id, cluster: n.cluster, history: h, keys: keys, http: n.cluster.client(),
@@ -180,7 +181,7 @@ func (n *nemRun) watch(dir string, first uint64) (watchers []*nemWatcher, stop f
 }
 
 // faults lets one fault come after another.
-func (n *nemRun) faults(h *nemHistory, length time.Duration) {
+func (n *nemRun) faults(hunter *nemClient, length time.Duration) {
 	c := n.cluster
 	for start := time.Now(); time.Since(start) < length && !n.report.broken(); {
 		leader, err := c.leader(n.t.Context(), c.nodes)
@@ -190,7 +191,7 @@ func (n *nemRun) faults(h *nemHistory, length time.Duration) {
 			}
 			continue
 		}
-		s := &nemStrike{nemCluster: c, when: h.now, rand: n.rand, leader: leader, losses: make(nemLosses)}
+		s := &nemStrike{nemCluster: c, when: hunter.history.now, hunter: hunter, rand: n.rand, leader: leader, losses: make(nemLosses)}
 		s.followers = s.others([]*nemNode{leader})
 		s.suffer(n.deck.next())
 		time.Sleep(time.Duration(n.rand.Int64N(int64(500 * ms)))) // so that not all faults find the same state
