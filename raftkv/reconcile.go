@@ -103,7 +103,7 @@ func plan(seats []seat, c ClusterConfig, contact time.Duration) (act, string) {
 		}
 	}
 	if voters < c.ActiveSize {
-		if s, ok := fittest(seats); ok {
+		if s, ok := fittest(seats, contact); ok {
 			return actPromote, s.id
 		}
 	}
@@ -127,12 +127,13 @@ func leastFit(seats []seat, mayLose func(seat) bool) (seat, bool) {
 }
 
 // fittest returns the standby that is to vote next: the one that is least behind of those
-// that answer.
-func fittest(seats []seat) (seat, bool) {
+// that answer. A request that hangs has not failed for a long time, so to be steady is not
+// enough: such a member would get a vote, lose it for being silent, and get it again.
+func fittest(seats []seat, contact time.Duration) (seat, bool) {
 	var best seat
 	found := false
 	for _, s := range seats {
-		if s.in && !s.votes && !s.removed && s.steady && s.behind <= caughtUp && (!found || s.behind < best.behind) {
+		if s.in && !s.votes && !s.removed && s.steady && s.alive(contact) && s.behind <= caughtUp && (!found || s.behind < best.behind) {
 			best, found = s, true
 		}
 	}
