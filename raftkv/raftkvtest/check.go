@@ -27,6 +27,18 @@ func (c *Cluster) Check(ctx context.Context) {
 		return
 	}
 	c.Ledger.check(c.nodes()[0].View())
+	c.checkGrowth()
+}
+
+// checkGrowth looks for nodes that write to the log on end, without being asked.
+func (c *Cluster) checkGrowth() {
+	entries := c.nodes()[0].RaftIndex()
+	c.Ledger.mu.Lock()
+	calls := uint64(len(c.Ledger.calls))
+	c.Ledger.mu.Unlock()
+	if limit := 2*calls + 200; entries > limit {
+		c.fail("the log has %d entries for %d calls", entries, calls)
+	}
 }
 
 func (c *Cluster) nodes() []*raftkv.Node {

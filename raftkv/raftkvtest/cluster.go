@@ -212,6 +212,7 @@ func (c *Cluster) Heal() {
 	for _, m := range c.Members() {
 		m.Resume()
 		m.SlowDisk(time.Millisecond)
+		m.spare()
 		if !m.Running() {
 			m.Start()
 		}

@@ -19,7 +19,8 @@
 //   - each answer was right at its index: who won a compare, who lost it, what was read;
 //   - what began after something had ended comes after it, and linearizable reads are no
 //     older than what was known before they began;
-//   - no call takes longer than Config.Timeout, and no goroutine is left.
+//   - no call takes longer than Config.Timeout, the log has not grown by itself, and no
+//     goroutine is left.
 //
 // And all that once more after every machine has lost its power at once.
 //

@@ -121,6 +121,13 @@ func (m *Member) CrashAtCut() {
 	}
 }
 
+// spare takes CrashAtCut back.
+func (m *Member) spare() {
+	if r := m.current(); r != nil {
+		r.log.endAtCut(nil)
+	}
+}
+
 // ClockJump sets the member's clock, by d from where it is.
 func (m *Member) ClockJump(d time.Duration) {
 	m.c.trace("clock of %s jumps by %v", m.Name, d)
