@@ -5,6 +5,7 @@ package raftkv
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -127,8 +128,11 @@ func (n *Node) askFounders(ctx context.Context, addrs []string) []founder {
 		n.wg.Go(func() {
 			defer func() { answers <- struct{}{} }()
 			c, r, err := n.dialNode(ctx, addr, "", protoPeer)
-			if err == nil {
+			switch {
+			case err == nil:
 				err = c.Close()
+			case errors.Is(err, errNoMember):
+				err = nil // it waits, too
 			}
 			f := &list[i]
 			f.answers, f.self, f.cluster, f.err = err == nil, r.ID == n.dir.id, r.Cluster, err
