@@ -11,7 +11,7 @@ build: ## the program, static
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o confd .
 
 test: deps ## install what the tests need, run them all
-	go test -count=1 ./...
+	go test -count=1 -timeout 25m ./...
 
 # The tests use real programs from Debian's packages. Their services are not started:
 # a policy-rc.d that says no stands in for the time of the installation.
