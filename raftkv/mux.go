@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -37,32 +38,31 @@ const (
 // of other nodes, or to HTTP. What is not HTTP has to say hello first. A connection that
 // says nothing is cut off after a while and holds up nobody.
 type mux struct {
-	ln       net.Listener
-	tls      *TLS // nil: no TLS
-	log      *slog.Logger
-	greet    func(proto byte, h hello) helloReply
-	raft     *muxListener
-	peer     *muxListener
-	http     *muxListener
-	sniffing chan struct{} // one for each connection that has not been handed over
-	wg       sync.WaitGroup
+	ln    net.Listener
+	tls   *TLS // nil: no TLS
+	log   *slog.Logger
+	greet func(proto byte, h hello) helloReply
+	raft  *muxListener
+	peer  *muxListener
+	http  *muxListener
+	wg    sync.WaitGroup
 
-	mu     sync.Mutex
-	closed bool
-	conns  map[*muxConn]struct{} // all that are open
+	mu       sync.Mutex
+	closed   bool
+	conns    map[*muxConn]struct{} // all that are open
+	sniffing []*muxConn            // of those, that have not been handed over; the oldest first
 }
 
 func newMux(ln net.Listener, t *TLS, log *slog.Logger, greet func(byte, hello) helloReply) *mux {
 	m := &mux{
-		ln:       ln,
-		tls:      t,
-		log:      log,
-		greet:    greet,
-		raft:     newMuxListener(ln.Addr(), maxRaftConns),
-		peer:     newMuxListener(ln.Addr(), maxPeerConns),
-		http:     newMuxListener(ln.Addr(), maxHTTPConns),
-		sniffing: make(chan struct{}, maxSniffing),
-		conns:    make(map[*muxConn]struct{}),
+		ln:    ln,
+		tls:   t,
+		log:   log,
+		greet: greet,
+		raft:  newMuxListener(ln.Addr(), maxRaftConns),
+		peer:  newMuxListener(ln.Addr(), maxPeerConns),
+		http:  newMuxListener(ln.Addr(), maxHTTPConns),
+		conns: make(map[*muxConn]struct{}),
 	}
 	m.wg.Go(m.accept)
 	return m
@@ -72,7 +72,6 @@ func (m *mux) accept() {
 	const maxPause = time.Second
 	var pause time.Duration
 	for {
-		m.sniffing <- struct{}{}
 		c, err := m.ln.Accept()
 		if errors.Is(err, net.ErrClosed) {
 			return
@@ -81,15 +80,11 @@ func (m *mux) accept() {
 			// Out of descriptors, most likely; it passes.
 			pause = min(max(2*pause, 5*time.Millisecond), maxPause)
 			m.log.Warn("accepting a connection on the peer port", "err", err, "pause", pause)
-			<-m.sniffing
 			time.Sleep(pause)
 			continue
 		}
 		pause = 0
-		m.wg.Go(func() {
-			m.sniff(c)
-			<-m.sniffing
-		})
+		m.wg.Go(func() { m.sniff(c) })
 	}
 }
 
@@ -100,6 +95,7 @@ func (m *mux) sniff(c net.Conn) {
 		c.Close()
 		return
 	}
+	defer m.sniffed(tc)
 	first, err := m.begin(tc)
 	if err != nil {
 		tc.Close()
@@ -159,14 +155,31 @@ func (m *mux) begin(c *muxConn) (byte, error) {
 	return first[0], nil
 }
 
+// add counts a new connection as one that has not said what it is. If there are too many
+// of those the oldest is cut off: whoever opens connections and says nothing takes the
+// places of his own, and those who speak at once hardly notice.
 func (m *mux) add(c *muxConn) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {
 		return false
 	}
+	if len(m.sniffing) == maxSniffing {
+		m.sniffing[0].raw.Close()
+		m.sniffing = slices.Delete(m.sniffing, 0, 1)
+	}
+	m.sniffing = append(m.sniffing, c)
 	m.conns[c] = struct{}{}
 	return true
+}
+
+// sniffed takes a connection off the list of those that have not said what they are.
+func (m *mux) sniffed(c *muxConn) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if i := slices.Index(m.sniffing, c); i >= 0 {
+		m.sniffing = slices.Delete(m.sniffing, i, i+1)
+	}
 }
 
 // close stops accepting, closes every connection and waits for the mux's goroutines.

@@ -5,6 +5,7 @@ package raftkv
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -91,6 +92,61 @@ func TestPeerPort(t *testing.T) {
 	closeNode(t, n)
 	if err := <-served; err == nil {
 		t.Error("server ended without an error")
+	}
+}
+
+// TestSilentFlood: clients that open connections and say nothing, or half a hello, do not
+// lock out those who speak.
+func TestSilentFlood(t *testing.T) {
+	n := open(t, testConfig(t))
+	for i := range 2 * maxSniffing {
+		c := dial(t, n)
+		if i%2 == 0 {
+			c.Write([]byte{protoPeer, 0xff, 0x0f, 0, 0, '{'})
+		}
+	}
+	start := time.Now()
+	c, _, err := strangerStream(n, nil).dial(contextWithin(t, sniffTimeout), n.Status().PeerAddr, n.dir.id, protoPeer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	if took := time.Since(start); took > sniffTimeout/2 {
+		t.Errorf("a node got in after %v", took)
+	}
+	n.mux.mu.Lock()
+	defer n.mux.mu.Unlock()
+	if got := len(n.mux.sniffing); got > maxSniffing {
+		t.Errorf("%d silent connections are kept", got)
+	}
+}
+
+func contextWithin(t *testing.T, d time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// TestStrangers: what is no hello is cut off before much is read or kept.
+func TestStrangers(t *testing.T) {
+	n := open(t, testConfig(t))
+	for name, bytes := range map[string]string{
+		"a long hello":         "\x02\xff\xff\xff\x7f{",
+		"no JSON":              "\x02\x04\x00\x00\x00abcd",
+		"raft without a hello": "\x01\x00\x85\xa9RPCHeader",
+		"another cluster":      "\x01\x29\x00\x00\x00" + `{"protocol":1,"cluster":"abc","id":"123"}`,
+		"garbage":              strings.Repeat("\xde\xad", 1000),
+	} {
+		c := dial(t, n)
+		c.Write([]byte(bytes))
+		c.SetReadDeadline(time.Now().Add(sniffTimeout / 2))
+		reply, err := io.ReadAll(c)
+		if err, ok := errors.AsType[net.Error](err); ok && err.Timeout() {
+			t.Errorf("%s: the connection is kept", name)
+		}
+		if len(reply) > 0 && !strings.Contains(string(reply), "refused") {
+			t.Errorf("%s: got %q", name, reply)
+		}
 	}
 }
 
