@@ -83,7 +83,7 @@ func readOutcome(b []byte, op fsm.Op) (fsm.Result, []byte, error) {
 		return fsm.Result{}, nil, fmt.Errorf("%w: ends early", fsm.ErrFormat)
 	}
 	if b[0] != 0 {
-		err, rest := readError(b[1:])
+		rest, err := readError(b[1:])
 		return fsm.Result{}, rest, err
 	}
 	return fsm.ReadResult(b[1:], op)

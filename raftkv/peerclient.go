@@ -104,7 +104,7 @@ func (p *peerClient) call(ctx context.Context, kind byte, payload []byte) ([]byt
 		case f.kind == kindGoodbye:
 			return nil, fmt.Errorf("%w: it is about to end", errUnreachable)
 		case f.kind == kindError:
-			err, _ := readError(f.payload)
+			_, err := readError(f.payload)
 			return nil, err
 		}
 		return f.payload, nil

@@ -87,13 +87,13 @@ func TestErrorsTravel(t *testing.T) {
 			continue
 		}
 		for _, e := range []error{want, notProposed(want)} {
-			got, rest := readError(append(appendError(nil, e), "more"...))
+			rest, got := readError(append(appendError(nil, e), "more"...))
 			if !errors.Is(got, want) || errors.Is(got, ErrNotProposed) != errors.Is(e, ErrNotProposed) || got.Error() != e.Error() || string(rest) != "more" {
 				t.Errorf("%v became %v, and %q is left", e, got, rest)
 			}
 		}
 	}
-	if got, _ := readError(nil); errors.Is(got, ErrNotProposed) {
+	if _, got := readError(nil); errors.Is(got, ErrNotProposed) {
 		t.Error("an error that cannot be read says that nothing was written")
 	}
 }

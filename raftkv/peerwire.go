@@ -119,10 +119,10 @@ func (e *wireError) Unwrap() []error { return e.is }
 
 // readError reads an error and returns the bytes after it. If there is none to be read
 // the outcome is unknown too.
-func readError(b []byte) (error, []byte) {
+func readError(b []byte) (rest []byte, err error) {
 	bad := errors.New("another node has answered with an error that cannot be read")
 	if len(b) == 0 {
-		return bad, nil
+		return nil, bad
 	}
 	e := &wireError{}
 	if b[0]&wireNotProposed != 0 {
@@ -130,18 +130,18 @@ func readError(b []byte) (error, []byte) {
 	}
 	id, n := binary.Uvarint(b[1:])
 	if n <= 0 {
-		return bad, nil
+		return nil, bad
 	}
 	b = b[1+n:]
 	size, n := binary.Uvarint(b)
 	if n <= 0 || size > uint64(len(b)-n) {
-		return bad, nil
+		return nil, bad
 	}
 	e.text, b = string(b[n:n+int(size)]), b[n+int(size):]
 	if id < uint64(len(wireErrors)) && wireErrors[id] != nil {
 		e.is = append(e.is, wireErrors[id])
 	}
-	return e, b
+	return b, e
 }
 
 // isRefusal reports whether err is an answer of the tree.

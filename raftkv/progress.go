@@ -107,7 +107,7 @@ func (p *progress) answeredLocked(args *raft.AppendEntriesRequest, resp *raft.Ap
 	p.matched = index
 	p.told = max(p.told, min(args.LeaderCommitIndex, index))
 	p.last = raft.AppendEntriesRequest{
-		RPCHeader: args.RPCHeader, Term: args.Term, Leader: args.Leader, PrevLogEntry: index, PrevLogTerm: term,
+		RPCHeader: args.RPCHeader, Term: args.Term, PrevLogEntry: index, PrevLogTerm: term,
 	}
 }
 
