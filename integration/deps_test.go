@@ -52,7 +52,7 @@ var libraries = map[string][]string{
 	"github.com/hashicorp/go-hclog":        {"raftkv"},
 	"github.com/hashicorp/go-raftchunking": {"raftkv", "raftkv/fsm"},
 	"github.com/hashicorp/raft":            {"raftkv", "raftkv/fsm"},
-	"github.com/hashicorp/raft-wal":        {"raftkv"},
+	"github.com/hashicorp/raft-wal":        {"raftkv", "raftkv/raftkvtest"},
 	"github.com/kelseyhightower/memkv":     {"template"},
 	"github.com/tidwall/btree":             {"backends", "raftkv/tree"},
 	"go.yaml.in/yaml/v3":                   {"backends/file", "template"},
