@@ -33,6 +33,7 @@ func freeAddrs(t *testing.T, count int) []string {
 func founderConfig(t *testing.T, name, addr string, addrs []string) Config {
 	cfg := testConfig(t)
 	cfg.Name, cfg.PeerAddr = name, addr
+	cfg.ElectionTimeout = time.Second // so long may also the last node of a majority take to close
 	cfg.Discover = func(context.Context) (Founders, error) { return Founders{addrs, true}, nil }
 	return cfg
 }
@@ -85,9 +86,12 @@ func TestAllAtOnce(t *testing.T) {
 		}
 	}
 	set(t, nodes[2], "/k", "v")
+	eventually(t, "three voters", func() bool { return nodes[0].voters() == 3 && nodes[1].voters() == 3 && nodes[2].voters() == 3 })
 
 	closeNode(t, nodes[0])
-	n, err := Open(t.Context(), founderConfig(t, "a", addrs[0], addrs))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	n, err := Open(ctx, founderConfig(t, "a", addrs[0], addrs))
 	if !errors.Is(err, ErrNameExists) {
 		t.Errorf("the first, with an empty disk: %v", err)
 		n.Close()
