@@ -4,6 +4,7 @@
 package raftkv
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -32,7 +33,7 @@ type logStore struct {
 	fail  func(error)
 	grown chan struct{} // capacity one; receives when the log has reached a limit
 
-	cutting sync.Mutex // held while the log is cut, and while its mark is moved
+	cutting turn // taken while the log is cut, and while its mark is moved
 
 	writes  Histogram     // StoreLogs that have succeeded
 	written atomic.Uint64 // bytes of their entries
@@ -55,7 +56,7 @@ type mark struct {
 // newLogStore returns a store over s. fail is told of a failure; it may be called more
 // than once and from any goroutine.
 func newLogStore(s raft.LogStore, stall time.Duration, fail func(error)) *logStore {
-	return &logStore{LogStore: s, stall: stall, fail: fail, grown: make(chan struct{}, 1)}
+	return &logStore{LogStore: s, stall: stall, fail: fail, grown: make(chan struct{}, 1), cutting: newTurn()}
 }
 
 // IsMonotonic reports whether the store takes consecutive indexes only. Raft must be
@@ -85,8 +86,8 @@ func (l *logStore) StoreLogs(es []*raft.Log) error {
 // DeleteRange removes entries. A store that cannot do that is as broken as one that
 // cannot write: an entry that was to go would come back.
 func (l *logStore) DeleteRange(lo, hi uint64) error {
-	l.cutting.Lock()
-	defer l.cutting.Unlock()
+	_ = l.cutting.take(context.Background())
+	defer l.cutting.give()
 	return l.write("cutting the log", func() error {
 		err := l.LogStore.DeleteRange(lo, hi)
 		if err == nil {

@@ -5,6 +5,7 @@ package raftkv
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
@@ -248,7 +249,7 @@ func (r *Recovery) Close() error {
 	n := r.node
 	var errs []error
 	if n.wal != nil {
-		errs = append(errs, n.markDurable(), n.wal.Close())
+		errs = append(errs, n.markDurable(context.Background()), n.wal.Close())
 	}
 	if n.dir != nil {
 		errs = append(errs, n.dir.close())

@@ -4,6 +4,7 @@
 package raftkv
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -86,7 +87,7 @@ func (n *Node) markLoop() {
 	for {
 		select {
 		case <-tick.C:
-			_ = n.markDurable() // the node has been told
+			_ = n.markDurable(n.ctx) // the node has been told
 		case <-n.closing:
 			return
 		}
@@ -94,12 +95,14 @@ func (n *Node) markLoop() {
 }
 
 // markDurable moves the mark of the log to its last entry.
-func (n *Node) markDurable() error {
+func (n *Node) markDurable(ctx context.Context) error {
 	if n.Err() != nil || n.logs == nil {
 		return nil
 	}
-	n.logs.cutting.Lock()
-	defer n.logs.cutting.Unlock()
+	if err := n.logs.cutting.take(ctx); err != nil {
+		return err
+	}
+	defer n.logs.cutting.give()
 	last, err := n.wal.LastIndex()
 	if err != nil {
 		return err
@@ -113,7 +116,7 @@ func (n *Node) markAtEnd() (err error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		err = n.markDurable()
+		err = n.markDurable(context.Background())
 	}()
 	if !n.within(done) {
 		return fmt.Errorf("closing node: %w", n.Err())

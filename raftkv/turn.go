@@ -5,7 +5,7 @@ package raftkv
 
 import "context"
 
-// A turn is a lock for what may wait for other nodes: whoever waits for it can give up.
+// A turn is a lock for what may wait for other nodes or a disk: who waits for it can give up.
 // It also lets a test of testing/synctest see that all wait, which a mutex does not.
 type turn chan struct{}
 
