@@ -96,8 +96,15 @@ func runPage(t *testing.T, page string) {
 			}
 		}
 	}
+	t.Cleanup(func() {
+		for name, daemon := range daemons {
+			stop(name)
+			if t.Failed() {
+				t.Logf("output of %q:\n%s", name, daemon.Stdout)
+			}
+		}
+	})
 	stopAll := func() { stop(slices.Collect(maps.Keys(daemons))...) }
-	defer stopAll()
 	var printed string
 	for _, f := range fences(string(text)) {
 		where := fmt.Sprintf("%s:%d", filepath.Base(page), f.line)
@@ -154,7 +161,7 @@ func startShell(t *testing.T, dir string, env []string, script, where, path stri
 		if err == nil {
 			resp.Body.Close()
 		}
-		if err == nil && resp.StatusCode == http.StatusOK {
+		if err == nil && resp.StatusCode != http.StatusInternalServerError { // a TLS port answers 400
 			return cmd
 		}
 		if time.Now().After(deadline) {
