@@ -310,6 +310,9 @@ func (n *Node) announced(ctx context.Context, in introduction) (welcome, error) 
 	n.peers.announced(in.ID, hostOf(in.PeerURL))
 	w := welcome{ID: in.ID, Cluster: n.ClusterID(), Addrs: n.peers.heard()}
 	l := n.lead.Load()
+	if l == nil && n.raft.State() == raft.Leader {
+		return w, notProposed(ErrNoLeader) // not ready to write; it is to tell again
+	}
 	if l == nil {
 		return w, nil
 	}
