@@ -5,6 +5,7 @@ package raftkv
 
 import (
 	"errors"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -13,7 +14,7 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// A transport is raft's network transport with five changes.
+// A transport is raft's network transport with some changes.
 //
 // Heartbeats take the same way as everything else. Raft would handle them beside its
 // main loop, where one with a newer term can change the term between the moment the
@@ -188,6 +189,15 @@ func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, a
 	return err
 }
 
+// InstallSnapshot sends a snapshot, and notes that the follower will need what comes after.
+func (t *transport) InstallSnapshot(id raft.ServerID, target raft.ServerAddress, args *raft.InstallSnapshotRequest, resp *raft.InstallSnapshotResponse, data io.Reader) error {
+	p := t.progressOf(id)
+	p.sending(args)
+	err := t.NetworkTransport.InstallSnapshot(id, target, args, resp, data)
+	p.sentSnapshot(args, err == nil && resp.Success)
+	return err
+}
+
 // progressOf returns what is known about a follower.
 func (t *transport) progressOf(id raft.ServerID) *progress {
 	t.mu.Lock()
@@ -219,10 +229,10 @@ func (t *transport) nudgeLoop(p *progress) {
 			return
 		}
 		r := t.raft.Load()
-		if r == nil || r.State() != raft.Leader {
+		if r == nil {
 			continue
 		}
-		args, target, ok := p.nudge(r.CommitIndex())
+		args, target, ok := p.nudge(r)
 		if !ok {
 			continue
 		}
