@@ -229,7 +229,6 @@ type memConn struct {
 	in, out       *flow
 	closed        bool
 	readBy, write time.Time
-	timer         *time.Timer
 }
 
 const (
