@@ -20,6 +20,9 @@ const (
 	// little behind.
 	maxTrailing = 10240
 
+	// keepFor is how long the log is kept for a follower that is not heard from.
+	keepFor = 5 * time.Minute
+
 	// maxSegment is the size of one file of the log. Files are made at their full size.
 	maxSegment = 16 << 20
 	minSegment = 1 << 20
@@ -84,18 +87,52 @@ func (n *Node) snapshot() error {
 	if n.fsm.Applied() <= last.Index {
 		return raft.ErrNothingNewToSnapshot
 	}
-	rc := n.raft.ReloadableConfig()
-	trailing := n.logs.trailing(n.cfg.SnapshotBytes)
-	rc.TrailingLogs = min(max(trailing, n.cfg.minTrailing()), maxTrailing)
-	if err := n.raft.ReloadConfig(rc); err != nil {
-		return err
-	}
+	n.logs.keepFrom(n.firstKept(last.Size))
 	start := time.Now()
 	if err := n.raft.Snapshot().Error(); err != nil {
 		return err
 	}
 	n.log.Debug("took a snapshot", "took", time.Since(start))
 	return nil
+}
+
+// firstKept returns the first entry that stays in the log when a snapshot is taken. Raft
+// counts what is to stay from the end that the log has when the snapshot is written,
+// which may take long; what is kept here does not depend on that.
+//
+// A follower that takes a snapshot from this node, or has been away for a moment, needs
+// what comes after it, or it would have to take the next one and might never be done
+// (hashicorp/raft#212). Its part of the log is kept for it, up to a limit.
+func (n *Node) firstKept(snapshotSize int64) uint64 {
+	first, last := n.logs.within(n.cfg.SnapshotBytes)
+	first = max(first, before(last, maxTrailing))
+	first = min(first, before(last, n.cfg.minTrailing()))
+	if needed := n.firstNeeded(); needed != 0 && needed < first {
+		limit, _ := n.logs.within(4 * max(n.cfg.SnapshotBytes, snapshotSize))
+		first = min(first, max(needed, limit))
+	}
+	return first
+}
+
+// before returns the first of count entries that end with the last.
+func before(last, count uint64) uint64 { return last + 1 - min(last, count) }
+
+// firstNeeded returns the first entry that a follower will need, 0 if none is known to.
+func (n *Node) firstNeeded() uint64 {
+	servers, _, err := n.servers()
+	if err != nil || n.raft.State() != raft.Leader {
+		return 0
+	}
+	needed := uint64(0)
+	for _, s := range servers {
+		if string(s.ID) == n.dir.id {
+			continue
+		}
+		if i := n.transport.progressOf(s.ID).needs(time.Now()); i != 0 && (needed == 0 || i < needed) {
+			needed = i
+		}
+	}
+	return needed
 }
 
 // nextSnapshot sets when the next snapshot is due, counted from the last one.

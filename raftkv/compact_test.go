@@ -194,8 +194,8 @@ func TestTrailing(t *testing.T) {
 		}
 	}
 	for limit, want := range map[int64]uint64{0: 0, 1 << 20: 4, 3<<20 + 1: 12, 100 << 20: 40} {
-		if got := l.trailing(limit); got != want {
-			t.Errorf("%d bytes hold %d entries, want %d", limit, got, want)
+		if first, last := l.within(limit); last != 40 || last+1-first != want {
+			t.Errorf("%d bytes hold the entries %d to %d, want %d", limit, first, last, want)
 		}
 	}
 	l.wakeAfter(20, 100, 5<<20) // 5 MiB after entry 20, where the log is already
@@ -246,7 +246,8 @@ func TestNoSnapshotWhileIdle(t *testing.T) {
 		}
 		// As compactLoop and raft do.
 		snapshots++
-		if keep := min(max(l.trailing(limit), 194), maxTrailing); keep < index {
+		begin, last := l.within(limit)
+		if keep := min(max(last+1-begin, 194), maxTrailing); keep < index {
 			first, err := disk.FirstIndex()
 			if err != nil {
 				t.Fatal(err)

@@ -166,7 +166,7 @@ func (c *Config) raftConfig(id string) *raft.Config {
 	r.MaxAppendEntries = 256
 	r.SnapshotInterval = 24 * time.Hour // compactor decides; raft's own rule counts entries only
 	r.SnapshotThreshold = 1 << 62
-	r.TrailingLogs = maxTrailing
+	r.TrailingLogs = c.minTrailing() // what is kept besides decides firstKept
 	r.NoLegacyTelemetry = true
 	// Raft must not stop by itself: it forgets what is on its way to the state machine.
 	r.ShutdownOnRemove = false

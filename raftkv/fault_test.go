@@ -69,7 +69,7 @@ func TestFailedWriteFailsTheNode(t *testing.T) {
 }
 
 func TestStalledDiskFailsTheNode(t *testing.T) {
-	n, f := openFaulty(t, func(c *Config) { c.StallTimeout = 50 * time.Millisecond })
+	n, f := openFaulty(t, func(c *Config) { c.StallTimeout = 500 * time.Millisecond })
 	f.hold.Store(true)
 	_, err := n.Do(t.Context(), &tree.Op{Action: tree.Set, Key: "/b"})
 	if !errors.Is(err, ErrFailed) || errors.Is(err, ErrNotProposed) {

@@ -158,6 +158,16 @@ func (n *Node) joined(w welcome) error {
 
 // letIn is the leader's part of join.
 func (n *Node) letIn(ctx context.Context, in introduction) (welcome, error) {
+	if n.lead.Load() == nil {
+		return welcome{}, notProposed(ErrNoLeader)
+	}
+	if _, err := n.checkNewcomer(in); err != nil {
+		return welcome{}, notProposed(err)
+	}
+	// It may take long, so nobody else is held up meanwhile.
+	if err := n.dialBack(ctx, in); err != nil {
+		return welcome{}, notProposed(err)
+	}
 	if err := n.registry.turn.take(ctx); err != nil {
 		return welcome{}, notProposed(err)
 	}
@@ -166,14 +176,8 @@ func (n *Node) letIn(ctx context.Context, in introduction) (welcome, error) {
 	if l == nil {
 		return welcome{}, notProposed(ErrNoLeader)
 	}
-	id, err := n.checkIntroduction(in)
-	if err == nil && n.votes(id) {
-		err = fmt.Errorf("%w: member %s votes, so what it has acknowledged counts; remove it (confd member remove %s) and start it with an empty data directory", ErrDataLost, in.Name, id)
-	}
+	id, err := n.checkNewcomer(in)
 	if err != nil {
-		return welcome{}, notProposed(err)
-	}
-	if err := n.dialBack(ctx, in); err != nil {
 		return welcome{}, notProposed(err)
 	}
 	if err := n.writeRecord(ctx, id, in.record(), l.term); err != nil {
@@ -183,6 +187,15 @@ func (n *Node) letIn(ctx context.Context, in introduction) (welcome, error) {
 	n.log.Info("let a node in", "name", in.Name, "id", id, "peer", in.PeerURL)
 	n.wakeReconcile()
 	return welcome{ID: id, Cluster: n.ClusterID(), Addrs: n.peers.addrs()}, nil
+}
+
+// checkNewcomer is checkIntroduction for a node without data.
+func (n *Node) checkNewcomer(in introduction) (string, error) {
+	id, err := n.checkIntroduction(in)
+	if err == nil && n.votes(id) {
+		err = fmt.Errorf("%w: member %s votes, so what it has acknowledged counts; remove it (confd member remove %s) and start it with an empty data directory", ErrDataLost, in.Name, id)
+	}
+	return id, err
 }
 
 // checkIntroduction returns the id of a node that says who it is: its own, or one that
@@ -310,6 +323,9 @@ func (n *Node) announced(ctx context.Context, in introduction) (welcome, error) 
 	n.peers.announced(in.ID, hostOf(in.PeerURL))
 	w := welcome{ID: in.ID, Cluster: n.ClusterID(), Addrs: n.peers.heard()}
 	l := n.lead.Load()
+	if l == nil && n.raft.State() == raft.Leader {
+		return w, notProposed(ErrNoLeader) // not ready to write; it is to tell again
+	}
 	if l == nil {
 		return w, nil
 	}

@@ -29,6 +29,7 @@ func (n *Node) leadLoop() {
 		select {
 		case leads := <-n.raft.LeaderCh():
 			n.lead.Store(nil)
+			n.stuck.Store(0)
 			retry.Stop()
 			if !leads {
 				continue
@@ -56,6 +57,7 @@ func (n *Node) beginToLead() error {
 	term := n.raft.CurrentTerm()
 	barrier := n.raft.Barrier(0)
 	if err := barrier.Error(); err != nil {
+		n.watchTransfer(err)
 		return fmt.Errorf("applying the log: %w", err)
 	}
 	if b, ok := barrier.(interface{ Index() uint64 }); ok {

@@ -40,6 +40,7 @@ type logStore struct {
 
 	mu        sync.Mutex
 	failed    error
+	keep      uint64 // entries from this index on are not cut off from the front
 	last      uint64 // index of the last entry measured
 	total     int64  // bytes of all entries measured so far
 	marks     []mark // in order; the first stands at the first entry measured
@@ -83,11 +84,15 @@ func (l *logStore) StoreLogs(es []*raft.Log) error {
 	})
 }
 
-// DeleteRange removes entries. A store that cannot do that is as broken as one that
-// cannot write: an entry that was to go would come back.
+// DeleteRange removes entries, but for those that are to be kept, unless all are to go. A
+// store that cannot do that is as broken as one that cannot write: an entry that was to go
+// would come back.
 func (l *logStore) DeleteRange(lo, hi uint64) error {
 	_ = l.cutting.take(context.Background())
 	defer l.cutting.give()
+	if hi = l.spare(hi); hi < lo {
+		return nil
+	}
 	return l.write("cutting the log", func() error {
 		err := l.LogStore.DeleteRange(lo, hi)
 		if err == nil {
@@ -232,17 +237,35 @@ func (l *logStore) entries() uint64 {
 	return last - first + 1
 }
 
-// trailing returns how many entries at the end of the log take at most limit bytes, by
-// the marks, so at worst too few. It may count some that have been removed.
-func (l *logStore) trailing(limit int64) uint64 {
+// keepFrom sets the first entry that is not cut off from the front.
+func (l *logStore) keepFrom(index uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.keep = index
+}
+
+// spare returns the last entry to be removed of those up to hi.
+func (l *logStore) spare(hi uint64) uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if hi >= l.last || l.keep == 0 {
+		return hi
+	}
+	return min(hi, l.keep-1)
+}
+
+// within returns the first of the entries at the end of the log that take at most limit
+// bytes, by the marks, so at worst too late, and the last. It may be one that has been
+// removed.
+func (l *logStore) within(limit int64) (first, last uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, m := range l.marks {
 		if l.total-m.total <= limit {
-			return l.last - m.index + 1
+			return m.index, l.last
 		}
 	}
-	return 0
+	return l.last + 1, l.last
 }
 
 // wakeAfter makes grown receive when the log after the entry index has grown by that

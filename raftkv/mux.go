@@ -31,6 +31,7 @@ const (
 	maxSniffing  = 256             // connections that have not said what they are
 	maxRaftConns = 256
 	maxPeerConns = 256
+	maxStrangers = 32 // of nodes that belong to no cluster yet
 	maxHTTPConns = 1024
 )
 
@@ -119,6 +120,12 @@ func (m *mux) sniff(c net.Conn) {
 			tc.Close()
 			return
 		}
+		tc.stranger = tc.hello.Cluster == ""
+	}
+	if to == m.raft {
+		m.mu.Lock()
+		tc.sender = tc.hello.ID
+		m.mu.Unlock()
 	}
 	if c.SetDeadline(time.Time{}) != nil {
 		tc.Close()
@@ -182,6 +189,17 @@ func (m *mux) sniffed(c *muxConn) {
 	}
 }
 
+// hangUp ends the connections that raft has with the node of that id.
+func (m *mux) hangUp(id string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for c := range m.conns {
+		if id != "" && c.sender == id {
+			c.raw.Close()
+		}
+	}
+}
+
 // close stops accepting, closes every connection and waits for the mux's goroutines.
 func (m *mux) close() error {
 	m.raft.Close()
@@ -204,7 +222,8 @@ func (m *mux) close() error {
 type muxListener struct {
 	addr  net.Addr
 	conns chan net.Conn
-	open  chan struct{} // one for each connection that is open
+	open  chan struct{} // one for each connection that is open, but for
+	other chan struct{} // those of strangers, who must not take the places of members
 	once  sync.Once
 	done  chan struct{}
 }
@@ -214,18 +233,23 @@ func newMuxListener(addr net.Addr, limit int) *muxListener {
 		addr:  addr,
 		conns: make(chan net.Conn),
 		open:  make(chan struct{}, limit),
+		other: make(chan struct{}, min(limit, maxStrangers)),
 		done:  make(chan struct{}),
 	}
 }
 
 // offer waits until somebody accepts the connection. It reports whether that happened.
 func (l *muxListener) offer(c *muxConn) bool {
+	place := l.open
+	if c.stranger {
+		place = l.other
+	}
 	select {
-	case l.open <- struct{}{}:
+	case place <- struct{}{}:
 	default:
 		return false
 	}
-	c.listener = l
+	c.place = place
 	t := time.NewTimer(sniffTimeout)
 	defer t.Stop()
 	select {
@@ -261,8 +285,10 @@ type muxConn struct {
 	net.Conn          // the TLS connection, if there is TLS
 	raw      net.Conn // the one below it
 	mux      *mux
-	listener *muxListener // that has counted it, or nil
-	hello    hello        // of another node
+	place    chan struct{} // that it has taken, or nil
+	hello    hello         // of another node
+	stranger bool          // that belongs to no cluster
+	sender   string        // of what goes to raft: the node's id; guarded by mux.mu
 	once     sync.Once
 
 	// Owned by the reader.
@@ -283,8 +309,8 @@ func (c *muxConn) Close() error {
 		c.mux.mu.Lock()
 		delete(c.mux.conns, c)
 		c.mux.mu.Unlock()
-		if c.listener != nil {
-			<-c.listener.open
+		if c.place != nil {
+			<-c.place
 		}
 	})
 	return c.Conn.Close()

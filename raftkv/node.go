@@ -184,8 +184,7 @@ func (n *Node) listen() error {
 	if addr == "" {
 		addr = ln.Addr().String()
 	}
-	n.transport = newTransport(raftStream{n.mux.raft, n.dialNode}, addr, n.peers, newHCLog(n.log))
-	n.transport.installs.fail = n.fail
+	n.transport = newTransport(n, raftStream{n.mux.raft, n.dialNode}, addr)
 	return nil
 }
 

@@ -112,7 +112,9 @@ func (p *peers) announced(id, addr string) {
 	}
 	registry := p.node.registryAddr(id)
 	p.mu.Lock()
-	p.known[id] = &knownPeer{addr, registry, true, true}
+	if len(p.known) < 2*maxMembers || p.known[id] != nil {
+		p.known[id] = &knownPeer{addr, registry, true, true}
+	}
 	p.mu.Unlock()
 	p.save()
 }
@@ -140,7 +142,7 @@ func (p *peers) rumoured(addrs map[string]string) {
 	for id, addr := range addrs {
 		p.mu.Lock()
 		k := p.known[id]
-		if id != p.node.dir.id && (k == nil || !k.heard) {
+		if id != p.node.dir.id && (k == nil && len(p.known) < 2*maxMembers || k != nil && !k.heard) {
 			p.known[id] = &knownPeer{addr: addr}
 		}
 		p.mu.Unlock()

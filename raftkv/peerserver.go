@@ -17,6 +17,9 @@ import (
 // maxPeerRequests is how many requests of one connection are served at the same time.
 const maxPeerRequests = 32
 
+// strangerTime is how long a node that belongs to no cluster may take to ask to be let in.
+const strangerTime = 2 * joinTimeout
+
 // serveNodes serves the connections of other nodes until the listener is closed.
 func (n *Node) serveNodes() {
 	var conns sync.WaitGroup
@@ -36,6 +39,12 @@ type peerSession struct {
 	conn net.Conn
 	from hello
 
+	// A stranger, who belongs to no cluster, may ask to be let in, which takes little.
+	stranger bool
+	buffer   int // bytes, in each direction
+	limit    int // of a request's payload
+	requests int // that are served at the same time
+
 	writing turn
 	w       *bufio.Writer // owned by who has the turn
 }
@@ -43,10 +52,14 @@ type peerSession struct {
 // serveNode serves the requests of one connection, each in a goroutine of its own, until
 // it ends or this node is closed: then it takes no more, says so, and answers those it has.
 func (n *Node) serveNode(c net.Conn) {
-	s := &peerSession{node: n, conn: c, writing: newTurn(), w: bufio.NewWriterSize(c, 64<<10)}
+	s := &peerSession{node: n, conn: c, writing: newTurn(), buffer: 64 << 10, limit: n.cfg.frameLimit(), requests: maxPeerRequests}
 	if mc, ok := c.(*muxConn); ok {
-		s.from = mc.hello
+		s.from, s.stranger = mc.hello, mc.stranger
 	}
+	if s.stranger {
+		s.buffer, s.limit, s.requests = maxHello, maxHello, 1
+	}
+	s.w = bufio.NewWriterSize(c, s.buffer)
 	var requests sync.WaitGroup
 	defer c.Close()
 	defer requests.Wait()
@@ -60,11 +73,14 @@ func (n *Node) serveNode(c net.Conn) {
 // take serves requests until there are no more, and returns the number of the last one.
 func (s *peerSession) take(ctx context.Context, requests *sync.WaitGroup) (last uint64) {
 	n := s.node
+	if s.stranger { // all that it asks has to come by then
+		s.conn.SetReadDeadline(time.Now().Add(strangerTime))
+	}
 	defer n.whenLeaving(func() { s.conn.SetReadDeadline(time.Unix(1, 0)) })()
-	slots := make(chan struct{}, maxPeerRequests)
-	r := bufio.NewReaderSize(s.conn, 64<<10)
+	slots := make(chan struct{}, s.requests)
+	r := bufio.NewReaderSize(s.conn, s.buffer)
 	for {
-		f, err := readFrame(r, n.cfg.frameLimit())
+		f, err := readFrame(r, s.limit)
 		if err != nil {
 			return last
 		}
@@ -103,7 +119,7 @@ func (s *peerSession) serve(ctx context.Context, f frame) {
 
 func (s *peerSession) handle(ctx context.Context, f frame) ([]byte, error) {
 	// A node without a cluster may only ask to be let in.
-	if s.from.Cluster == "" && f.kind != kindCall {
+	if s.stranger && f.kind != kindCall {
 		return nil, notProposed(errNoMember)
 	}
 	switch f.kind {

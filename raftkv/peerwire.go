@@ -73,9 +73,26 @@ func readFrame(r *bufio.Reader, limit int) (frame, error) {
 	if n < 0 || n > int64(limit) {
 		return frame{}, fmt.Errorf("frame of %d bytes; the limit is %d", n, limit)
 	}
-	f := frame{number: binary.LittleEndian.Uint64(head[4:]), kind: head[12], payload: make([]byte, n)}
-	_, err := io.ReadFull(r, f.payload)
+	f := frame{number: binary.LittleEndian.Uint64(head[4:]), kind: head[12]}
+	var err error
+	f.payload, err = readPayload(r, int(n))
 	return f, err
+}
+
+// readPayload reads n bytes. It makes room as they come, since they may never.
+func readPayload(r io.Reader, n int) ([]byte, error) {
+	const first = 16 << 10
+	b := make([]byte, min(n, first))
+	have := 0
+	for {
+		if _, err := io.ReadFull(r, b[have:]); err != nil {
+			return nil, err
+		}
+		if have = len(b); have == n {
+			return b, nil
+		}
+		b = append(b, make([]byte, min(n-have, have))...)
+	}
 }
 
 // wireErrors are the errors that keep their identity between nodes: append only.

@@ -22,9 +22,12 @@ type progress struct {
 	contact  time.Time // when it last answered, zero if it has not
 	up       time.Time // since when it has answered without a failure; zero while it does not
 	stumbled bool      // it has answered in this term, and then failed to
+	refused  bool      // it does not have what it had, as after a snapshot, until raft knows what it has
 	flying   int       // requests with entries, or with a commit index, under way
 	matched  uint64    // its log is the leader's up to this entry
 	told     uint64    // of which it knows these to be committed
+	snapshot uint64    // last entry of a snapshot that it is sent or has taken, 0 if none
+	sendings int       // of snapshots to it that are under way
 	last     raft.AppendEntriesRequest
 	target   raft.ServerAddress
 	latency  latency
@@ -55,17 +58,63 @@ func (l *latency) add(d time.Duration) {
 func (p *progress) start(target raft.ServerAddress, args *raft.AppendEntriesRequest) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if args.Term != p.last.Term {
-		p.began, p.contact, p.up = time.Now(), time.Time{}, time.Time{}
-		p.stumbled, p.matched, p.told = false, 0, 0
-		p.last = raft.AppendEntriesRequest{Term: args.Term}
+	if args.Term < p.last.Term {
+		return false // sent late, after the term it is for; what is known of this one stays
 	}
+	p.beginLocked(args.Term)
 	p.target = target
 	if args.PrevLogEntry == 0 && len(args.Entries) == 0 {
 		return false
 	}
 	p.flying++
 	return true
+}
+
+// beginLocked forgets what was known in an earlier term.
+func (p *progress) beginLocked(term uint64) {
+	if term == p.last.Term {
+		return
+	}
+	p.began, p.contact, p.up = time.Now(), time.Time{}, time.Time{}
+	p.stumbled, p.refused, p.matched, p.told, p.snapshot = false, false, 0, 0, 0
+	p.last = raft.AppendEntriesRequest{Term: term}
+}
+
+// sending notes that a snapshot is sent.
+func (p *progress) sending(args *raft.InstallSnapshotRequest) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sendings++
+	if args.Term >= p.last.Term {
+		p.beginLocked(args.Term)
+		p.snapshot = args.LastLogIndex
+	}
+}
+
+// sentSnapshot notes how that has ended.
+func (p *progress) sentSnapshot(args *raft.InstallSnapshotRequest, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sendings--
+	switch {
+	case args.Term != p.last.Term:
+	case ok:
+		p.contact = time.Now()
+	case p.snapshot == args.LastLogIndex:
+		p.snapshot = 0
+	}
+}
+
+// needs returns the last entry that the follower has, which is sent again with those after
+// it; 0 if that is not known or it has not been heard from for long.
+func (p *progress) needs(now time.Time) uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	has := max(p.matched, p.snapshot)
+	if has == 0 || p.sendings == 0 && now.Sub(p.contact) > keepFor {
+		return 0
+	}
+	return has
 }
 
 // end notes the answer to a request, which took d.
@@ -94,7 +143,10 @@ func (p *progress) answeredLocked(args *raft.AppendEntriesRequest, resp *raft.Ap
 		p.up = now
 	}
 	p.latency.add(d)
-	if !tells || !resp.Success {
+	if !tells {
+		return
+	}
+	if p.refused = !resp.Success; p.refused {
 		return
 	}
 	index, term := args.PrevLogEntry, args.PrevLogTerm
@@ -119,13 +171,26 @@ func (p *progress) check() {
 	}
 }
 
+// committer is what a nudge needs to know of raft.
+type committer interface {
+	CommitIndex() uint64
+	State() raft.RaftState
+	CurrentTerm() uint64
+}
+
 // nudge returns a request that tells the follower what is committed of that which it has,
 // false if it knows or will learn it from a request under way.
-func (p *progress) nudge(commit uint64) (raft.AppendEntriesRequest, raft.ServerAddress, bool) {
+func (p *progress) nudge(r committer) (raft.AppendEntriesRequest, raft.ServerAddress, bool) {
+	commit := r.CommitIndex()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	commit = min(commit, p.matched)
-	if p.flying > 0 || commit <= p.told || p.up.IsZero() {
+	if p.flying > 0 || commit <= p.told || p.up.IsZero() || p.refused {
+		return raft.AppendEntriesRequest{}, "", false
+	}
+	// The commit index may be that of a later leader, which has other entries. It is not if
+	// this node still leads in the term of the request: asked afterwards, in this order.
+	if r.State() != raft.Leader || r.CurrentTerm() != p.last.Term {
 		return raft.AppendEntriesRequest{}, "", false
 	}
 	args := p.last

@@ -95,9 +95,9 @@ func (n *Node) ask(to *route) {
 	})
 }
 
-// servePulse answers ask: whether this node leads, and its time.
+// servePulse answers ask: whether this node leads, and has not failed, and its time.
 func (n *Node) servePulse() []byte {
-	answer := []byte{byte(flag(n.raft.State() == raft.Leader))}
+	answer := []byte{byte(flag(n.raft.State() == raft.Leader && n.Err() == nil))}
 	return binary.LittleEndian.AppendUint64(answer, uint64(n.clock.read()))
 }
 

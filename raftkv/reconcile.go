@@ -93,7 +93,9 @@ func plan(seats []seat, c ClusterConfig, contact time.Duration) (act, string) {
 			return actAdd, s.id
 		}
 	}
-	dead := func(s seat) bool { return s.votes && !s.leads && s.silent >= c.RemoveDelay && mayLose(s) }
+	// One that still counts as alive would get its vote back at once.
+	delay := max(c.RemoveDelay, contact)
+	dead := func(s seat) bool { return s.votes && !s.leads && s.silent >= delay && mayLose(s) }
 	if i := slices.IndexFunc(seats, dead); i >= 0 {
 		return actDemote, seats[i].id
 	}

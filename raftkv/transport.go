@@ -5,6 +5,7 @@ package raftkv
 
 import (
 	"errors"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -13,7 +14,7 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// A transport is raft's network transport with five changes.
+// A transport is raft's network transport with changes.
 //
 // Heartbeats take the same way as everything else. Raft would handle them beside its
 // main loop, where one with a newer term can change the term between the moment the
@@ -26,6 +27,9 @@ import (
 // What elections are made of takes a fresh connection. Those in the pool are from when this
 // node led last, and dead if the other one has been restarted or cut off since; raft asks
 // for a vote once and then waits for its election timeout.
+//
+// A node that has failed asks for nothing any more, and a snapshot whose sender falls silent
+// is given up; see silent and patientReader.
 //
 // And followers are told at once what is committed. Raft tells them with the next entry,
 // or after one to two CommitTimeouts: 75 ms in which a follower that has the entry on its
@@ -49,7 +53,9 @@ type transport struct {
 	progress map[raft.ServerID]*progress
 	raft     atomic.Pointer[raft.Raft] // set when raft has started
 	installs installs
-	handed   atomic.Bool // a leader has handed over to this node
+	handed   atomic.Bool     // a leader has handed over to this node
+	failed   <-chan struct{} // closed when the node has failed
+	hangUp   func(id string) // ends the connections from a node
 
 	once sync.Once
 	done chan struct{}
@@ -62,7 +68,9 @@ var (
 	_ raft.WithClose   = (*transport)(nil)
 )
 
-func newTransport(stream raft.StreamLayer, addr string, book raft.ServerAddressProvider, log *hcLogger) *transport {
+// newTransport returns the transport of a node whose peer port is stream.
+func newTransport(n *Node, stream raft.StreamLayer, addr string) *transport {
+	log := newHCLog(n.log)
 	network := func(stream raft.StreamLayer, pool int) *raft.NetworkTransport {
 		return raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 			Stream:          stream,
@@ -71,7 +79,7 @@ func newTransport(stream raft.StreamLayer, addr string, book raft.ServerAddressP
 			MaxRPCsInFlight: 1, // pipelining can hang for ever (hashicorp/raft#612) and gains nothing
 			Logger:          log,
 
-			ServerAddressProvider: book,
+			ServerAddressProvider: n.peers,
 		})
 	}
 	t := &transport{
@@ -81,6 +89,9 @@ func newTransport(stream raft.StreamLayer, addr string, book raft.ServerAddressP
 		addr:     raft.ServerAddress(addr),
 		rpcs:     make(chan raft.RPC),
 		progress: make(map[raft.ServerID]*progress),
+		installs: installs{fail: n.fail},
+		failed:   n.failed,
+		hangUp:   n.mux.hangUp,
 		done:     make(chan struct{}),
 	}
 	t.wg.Go(t.forward)
@@ -110,11 +121,12 @@ func (t *transport) forward() {
 	for {
 		select {
 		case rpc := <-t.NetworkTransport.Consumer():
-			switch rpc.Command.(type) {
+			switch c := rpc.Command.(type) {
 			case *raft.AppendEntriesRequest:
 				t.received.Add(1)
 			case *raft.InstallSnapshotRequest:
 				t.installs.count()
+				rpc.Reader = &patientReader{rpc.Reader, func() { t.hangUp(string(c.ID)) }}
 			case *raft.TimeoutNowRequest:
 				t.handed.Store(true)
 			}
@@ -123,6 +135,22 @@ func (t *transport) forward() {
 			return
 		}
 	}
+}
+
+// installPatience is how long a leader may send nothing of a snapshot that it has begun.
+const installPatience = 10 * time.Second
+
+// A patientReader reads a snapshot that a leader sends. Raft's main loop reads it, and waits
+// as long as that leader keeps silent: it is stopped, or behind a network that is gone.
+// Meanwhile this node would hear of no other one.
+type patientReader struct {
+	io.Reader
+	hangUp func()
+}
+
+func (r *patientReader) Read(b []byte) (int, error) {
+	defer time.AfterFunc(installPatience, r.hangUp).Stop()
+	return r.Reader.Read(b)
 }
 
 func (t *transport) pass(rpc raft.RPC) {
@@ -156,13 +184,32 @@ func (t *transport) LocalAddr() raft.ServerAddress { return t.addr }
 // SetHeartbeatHandler does nothing; see the type's comment.
 func (t *transport) SetHeartbeatHandler(func(raft.RPC)) {}
 
+// silent reports whether this node must not be taken for one that works. Raft goes on
+// sending heartbeats while its main loop hangs on a disk (hashicorp/raft#503), and after
+// its transport was closed.
+func (t *transport) silent() bool {
+	select {
+	case <-t.failed:
+	case <-t.done:
+	default:
+		return false
+	}
+	return true
+}
+
 // RequestVote implements raft.Transport.
 func (t *transport) RequestVote(id raft.ServerID, target raft.ServerAddress, args *raft.RequestVoteRequest, resp *raft.RequestVoteResponse) error {
+	if t.silent() {
+		return raft.ErrTransportShutdown
+	}
 	return t.votes.RequestVote(id, target, args, resp)
 }
 
 // RequestPreVote implements raft.WithPreVote.
 func (t *transport) RequestPreVote(id raft.ServerID, target raft.ServerAddress, args *raft.RequestPreVoteRequest, resp *raft.RequestPreVoteResponse) error {
+	if t.silent() {
+		return raft.ErrTransportShutdown
+	}
 	return t.votes.RequestPreVote(id, target, args, resp)
 }
 
@@ -173,6 +220,9 @@ func (t *transport) TimeoutNow(id raft.ServerID, target raft.ServerAddress, args
 
 // AppendEntries sends the request, and keeps what its answer tells of the follower.
 func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
+	if t.silent() {
+		return raft.ErrTransportShutdown
+	}
 	t.sent.Add(1)
 	p := t.progressOf(id)
 	tells := p.start(target, args)
@@ -185,6 +235,15 @@ func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, a
 		t.appends.Observe(took)
 	}
 	p.end(args, resp, took, err, tells)
+	return err
+}
+
+// InstallSnapshot sends a snapshot, and notes that the follower will need what comes after.
+func (t *transport) InstallSnapshot(id raft.ServerID, target raft.ServerAddress, args *raft.InstallSnapshotRequest, resp *raft.InstallSnapshotResponse, data io.Reader) error {
+	p := t.progressOf(id)
+	p.sending(args)
+	err := t.NetworkTransport.InstallSnapshot(id, target, args, resp, data)
+	p.sentSnapshot(args, err == nil && resp.Success)
 	return err
 }
 
@@ -219,10 +278,10 @@ func (t *transport) nudgeLoop(p *progress) {
 			return
 		}
 		r := t.raft.Load()
-		if r == nil || r.State() != raft.Leader {
+		if r == nil {
 			continue
 		}
-		args, target, ok := p.nudge(r.CommitIndex())
+		args, target, ok := p.nudge(r)
 		if !ok {
 			continue
 		}
