@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/hashicorp/raft"
 	"golang.org/x/sys/unix"
@@ -150,4 +151,15 @@ func fillDataDir(path string, cfg RestoreConfig, state *loadedState, r Restored)
 		return "", err
 	}
 	return d.id, d.setCluster(r.NewClusterID)
+}
+
+// clearMembers removes from the metadata what belongs to one cluster, and puts in another
+// one's id.
+func clearMembers(meta map[string][]byte, clusterID string) {
+	for key := range meta {
+		if strings.HasPrefix(key, memberPrefix) || strings.HasPrefix(key, removedPrefix) {
+			delete(meta, key)
+		}
+	}
+	meta[metaClusterID] = []byte(clusterID)
 }
