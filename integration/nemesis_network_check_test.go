@@ -48,12 +48,12 @@ func testNemNetwork(t *testing.T, network nemNetwork, from, to int) {
 		there, back bool
 	}{
 		{"nothing is lost", nil, true, true},
-		{"a third is lost", nemLosses{there: 0.33, back: 0.33}, true, true}, // before TCP has had cause to wait long between its tries
 		{"the way there is cut", nemLosses{there: 1}, false, true},
 		{"healed", nemLosses{}, true, true},
 		{"the way back is cut", nemLosses{back: 1}, true, false},
 		{"healed again", nemLosses{}, true, true},
 		{"both are cut", nemLosses{}.cut([]int{from}, []int{to}), false, false},
+		{"a tenth is lost", nemLosses{there: 0.1, back: 0.1}, true, true}, // TCP has had cause to wait long between its tries
 		{"other links are cut", nemLosses{{2, to}: 1, {to, 2}: 1}, true, true},
 	} {
 		if err := network.lose(step.lost); err != nil {
