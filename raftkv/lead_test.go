@@ -159,7 +159,7 @@ func TestLeadershipLost(t *testing.T) {
 		},
 		RespChan: make(chan raft.RPCResponse, 1),
 	}
-	eventually(t, "leadership to go", func() bool { return n.Status().LeaderSince.IsZero() })
+	eventually(t, "leadership to go", func() bool { return n.Status().State != "leader" && n.lead.Load() == nil })
 	_, err := n.Do(t.Context(), &tree.Op{Action: tree.Set, Key: "/b"})
 	if !errors.Is(err, ErrNoLeader) || !errors.Is(err, ErrNotProposed) {
 		t.Errorf("write: %v", err)
