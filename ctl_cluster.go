@@ -52,7 +52,7 @@ func clusterCommands() []command {
 		help: "print the members, their roles, and how they are",
 		detail: "A leader and a follower vote, a standby has all data and serves everything, but does not vote. " +
 			"INDEX is X-Etcd-Index of the member, LAG how many entries of the log it lacks, and CONTACT how long ago the leader last heard of it. " +
-			"The exit code is 0 if there is a leader and a majority of those who vote answers, else 5.",
+			"The exit code is 0 if there is a leader and a majority of those who vote answers, else 5; 2 if no server does.",
 		examples: []example{{"How the cluster is", "confd cluster"}, {"The same for a program", "confd cluster -o json"}},
 		run:      runCluster,
 	}}
