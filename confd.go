@@ -147,7 +147,7 @@ func run(ctx context.Context, args []string, sys system) int {
 		p.log.Warn("options that are taken for etcd's sake, and have no effect", "options", names)
 	}
 	if s.Onetime {
-		err = p.once(ctx)
+		err = p.once(ctx, "onetime")
 	} else {
 		err = p.daemon(ctx)
 	}

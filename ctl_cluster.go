@@ -52,7 +52,7 @@ func clusterCommands() []command {
 		help: "print the members, their roles, and how they are",
 		detail: "A leader and a follower vote, a standby has all data and serves everything, but does not vote. " +
 			"INDEX is X-Etcd-Index of the member, LAG how many entries of the log it lacks, and CONTACT how long ago the leader last heard of it. " +
-			"The exit code is 0 if there is a leader and a majority of those who vote answers, else 5.",
+			"The exit code is 0 if there is a leader and a majority of those who vote answers, else 5; 2 if no server does.",
 		examples: []example{{"How the cluster is", "confd cluster"}, {"The same for a program", "confd cluster -o json"}},
 		run:      runCluster,
 	}}
@@ -76,6 +76,9 @@ func runCluster(ctx context.Context, c *call) error {
 	}
 	voters, answer := report.quorum()
 	switch {
+	case report.leader() == nil && !report.ready():
+		return &ctlError{ctlUnhealthy, hint(errors.New("there is no leader, and the node that was asked has heard of none since its start; so it may not know all who vote"),
+			"it refuses reads and writes until a majority runs: start the others, or see docs/cluster.md for what to do if they are lost")}
 	case report.leader() == nil:
 		return &ctlError{ctlUnhealthy, hint(fmt.Errorf("there is no leader: %d of %d members that vote answer, and it takes %d", answer, voters, voters/2+1),
 			"reads and watches go on, writes do not; start the others, or see docs/cluster.md for what to do if they are lost")}
@@ -122,6 +125,11 @@ func (r *clusterReport) leader() *memberReport {
 		}
 	}
 	return nil
+}
+
+// ready tells whether the node that was asked has caught up since its start.
+func (r *clusterReport) ready() bool {
+	return slices.ContainsFunc(r.Members, func(m memberReport) bool { return m.ID == r.Self && m.Ready })
 }
 
 func (r *clusterReport) leaderURL() string {

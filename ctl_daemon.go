@@ -127,7 +127,7 @@ func writeStatus(w io.Writer, page statusPage, now time.Time) {
 		if r.Retry != nil {
 			next = fmt.Sprintf("tried again in %v", max(r.Retry.Sub(now), 0).Round(time.Second))
 		}
-		fmt.Fprintf(w, "%s: failed %d times, %s: %s\n", r.Name, r.Failures, next, oneLine(r.Error))
+		fmt.Fprintf(w, "%s: failed %s, %s: %s\n", r.Name, plural(r.Failures, "time"), next, oneLine(r.Error))
 	}
 }
 

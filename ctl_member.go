@@ -50,7 +50,7 @@ func memberCommands() []command {
 			name: "cluster-health", refused: ctlRefused, endless: true,
 			help:     "ask every member whether it serves",
 			flags:    []ctlFlag{{name: "forever", also: []string{"f"}, help: "ask again every 10 seconds, until interrupted"}},
-			detail:   "The exit code is 0 if all members are healthy, else 5.",
+			detail:   "The exit code is 0 if all members are healthy, else 5; 4 if no server answers.",
 			examples: []example{{"As a check of a monitoring system", "confd cluster-health"}},
 			run:      runHealth,
 		},

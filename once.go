@@ -14,11 +14,11 @@ import (
 	"confd/resource"
 )
 
-// once renders every resource once, and reports. Its error joins one per resource that
+// once renders every resource once, and reports as the command that the user gave. Its error joins one per resource that
 // failed.
-func (p *program) once(ctx context.Context) error {
+func (p *program) once(ctx context.Context, command string) error {
 	statuses, broken, err := p.pass(ctx)
-	failed := p.writeReport("onetime", onetimeResults(statuses, broken, err))
+	failed := p.writeReport(command, onetimeResults(statuses, broken, err))
 	return errors.Join(broken, err, failed)
 }
 

@@ -46,7 +46,7 @@ func TestStatus(t *testing.T) {
 	}
 	code, stdout, _ := ctl(t, "", nil, "status", "-status-addr", addr)
 	if code != ctlUnhealthy || !regexp.MustCompile(`(?m)^app\.toml +failed +\d+ +\d+ +0 +0 +0 +/`).MatchString(stdout) ||
-		!regexp.MustCompile(`(?m)^app\.toml: failed \d+ times, tried again in \d+s: checking: exit status 1: what is wrong$`).MatchString(stdout) {
+		!regexp.MustCompile(`(?m)^app\.toml: failed \d+ times?, tried again in \d+s: checking: exit status 1: what is wrong$`).MatchString(stdout) {
 		t.Errorf("exit code %d\n%s", code, stdout)
 	}
 

@@ -20,6 +20,6 @@ func diffTask() task {
 			args.flags = append([]string{"-log-level=warn"}, args.flags...)
 			args.flags = append(args.flags, "-onetime", "-noop", "-diff")
 		},
-		run: func(ctx context.Context, p *program, _ *taskArgs) int { return p.finish(p.once(ctx)) },
+		run: func(ctx context.Context, p *program, _ *taskArgs) int { return p.finish(p.once(ctx, "diff")) },
 	}
 }

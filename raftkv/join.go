@@ -302,7 +302,7 @@ func (n *Node) announceTo(nodes []string) bool {
 			err := n.callAt(ctx, node, methodAnnounce, n.introduction(), &w)
 			switch {
 			case isFinal(err):
-				n.log.Error("what this node is told to be is not taken", "node", n.label(node), "err", err)
+				n.log.Error("a node refuses this one", "node", n.label(node), "err", err)
 			case err != nil:
 				n.log.Debug("telling a node where this one is", "node", node, "err", err)
 			}

@@ -202,11 +202,15 @@ func (n *Node) startLoops() {
 // started: raft gives the state machine a snapshot, and what follows only when a leader
 // has said how much of it is committed.
 func (n *Node) readyLoop() {
-	for {
+	for said := false; ; {
 		_, err := n.Linearizable(n.ctx)
 		if err == nil {
 			close(n.ready)
 			return
+		}
+		if errors.Is(err, ErrNoLeader) && n.ctx.Err() == nil && !said {
+			n.log.Warn("waiting for a majority of the cluster; start the others, too", "err", err)
+			said = true
 		}
 		n.pause(retryPause)
 		if n.ctx.Err() != nil || n.Err() != nil {
