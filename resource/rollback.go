@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -114,13 +115,18 @@ func (s *set) putBack(gen string) error {
 	return s.reject()
 }
 
-// rolledBack notes why the files were put back.
+// rolledBack notes why the files were put back. All of them are what they were when the
+// members had last been applied together; one that has no reload of its own had gone on.
 func (s *set) rolledBack(cause error) {
 	s.failures = 1
+	together := uint64(math.MaxUint64)
+	for _, r := range s.members {
+		r.update(func(st *Status) { together = min(together, st.Reloaded) })
+	}
 	for _, r := range s.members {
 		r.failures = 1
 		r.update(func(st *Status) {
-			st.Written = st.Reloaded
+			st.Written, st.Reloaded = together, together
 			st.Err, st.Failures, st.Retry = fmt.Errorf("%w; %w", cause, errRolledBack), 1, time.Time{}
 			st.Rollbacks++
 		})

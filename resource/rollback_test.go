@@ -252,6 +252,12 @@ func TestRollbackOfABundle(t *testing.T) {
 			t.Errorf("got %+v", s)
 		}
 	}
+	// All of the bundle is at what it had together before, the member without a reload too.
+	for i, s := range run.Status()[:3] {
+		if first := run.Status()[0]; s.Written != first.Written || s.Reloaded != first.Written || s.Written >= s.Rendered {
+			t.Errorf("member %d: %+v", i, s)
+		}
+	}
 	c.wantMarkers(0)
 }
 
