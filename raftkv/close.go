@@ -101,7 +101,7 @@ func (n *Node) whenLeaving(f func()) (stop func() bool) { return context.AfterFu
 
 // hasHeir reports whether another voter could lead.
 func (n *Node) hasHeir() bool {
-	seats, _, err := n.seats()
+	seats, err := n.seats()
 	return err == nil && slices.ContainsFunc(seats, func(s seat) bool {
 		return s.votes && !s.leads && s.silent < n.cfg.ElectionTimeout && s.steady
 	})

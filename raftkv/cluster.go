@@ -123,7 +123,7 @@ func (n *Node) fillRoles(list []MemberStatus) {
 // configuration has those with a vote and those without, the others have no role.
 func (n *Node) Roles() map[string]string {
 	roles := make(map[string]string)
-	servers, _, err := n.servers()
+	servers, err := n.servers()
 	if err != nil {
 		return roles
 	}
@@ -149,7 +149,7 @@ func (n *Node) Followers() []Follower {
 	if n.lead.Load() == nil {
 		return nil
 	}
-	servers, _, err := n.servers()
+	servers, err := n.servers()
 	if err != nil {
 		return nil
 	}

@@ -18,9 +18,15 @@ import (
 // openThree opens a cluster of three nodes that vote.
 func openThree(t *testing.T, change ...func(*Config)) []*Node {
 	t.Helper()
+	return openNodes(t, 3, change...)
+}
+
+// openNodes opens a cluster of a few nodes that vote.
+func openNodes(t *testing.T, count int, change ...func(*Config)) []*Node {
+	t.Helper()
 	var nodes []*Node
 	var peers []string
-	for _, name := range []string{"a", "b", "c"} {
+	for _, name := range []string{"a", "b", "c", "d", "e"}[:count] {
 		cfg := testConfig(t)
 		cfg.Name, cfg.Peers, cfg.ElectionTimeout = name, peers, time.Second
 		for _, f := range change {
@@ -30,9 +36,9 @@ func openThree(t *testing.T, change ...func(*Config)) []*Node {
 		nodes = append(nodes, n)
 		peers = []string{n.Status().PeerAddr}
 	}
-	eventually(t, "three voters", func() bool {
+	eventually(t, "all to vote", func() bool {
 		for _, n := range nodes {
-			if n.voters() != 3 || n.route.Load() == nil {
+			if n.voters() != count || n.route.Load() == nil {
 				return false
 			}
 		}

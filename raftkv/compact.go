@@ -119,7 +119,7 @@ func before(last, count uint64) uint64 { return last + 1 - min(last, count) }
 
 // firstNeeded returns the first entry that a follower will need, 0 if none is known to.
 func (n *Node) firstNeeded() uint64 {
-	servers, _, err := n.servers()
+	servers, err := n.servers()
 	if err != nil || n.raft.State() != raft.Leader {
 		return 0
 	}

@@ -133,6 +133,9 @@ func (n *Node) serveForward(ctx context.Context, payload []byte) ([]byte, error)
 		case <-ctx.Done():
 			return nil, fmt.Errorf("waiting for the log entry to be committed: %w", ErrClosed)
 		}
+		if errors.Is(r.err, ErrNotProposed) && (errors.Is(r.err, ErrClosed) || errors.Is(r.err, ErrFailed)) {
+			r.err = notProposed(ErrNoLeader) // this node ends; the next leader will do it
+		}
 		if r.err != nil && !isRefusal(r.err) {
 			out = appendError(append(out, 1), r.err)
 		} else {

@@ -10,6 +10,9 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
+
+	"github.com/hashicorp/raft"
 )
 
 // A connection between nodes begins with its first byte, the hello of the node that has
@@ -104,7 +107,7 @@ func (n *Node) greet(proto byte, h hello) helloReply {
 		r.Refused = refusedNoMember
 	case cluster != "" && h.Cluster != cluster && (proto == protoRaft || h.Cluster != ""):
 		r.Refused = refusedCluster
-	case n.isRemoved(h.ID):
+	case n.isRemoved(h.ID) && !n.counted(h.ID):
 		r.Refused = refusedRemoved
 	case h.Cluster != "":
 		n.peers.named(h.ID, h.Name)
@@ -169,4 +172,14 @@ func readJSON(r io.Reader, v any) error {
 		return err
 	}
 	return json.Unmarshal(b, v)
+}
+
+// counted reports whether raft still has the node in its configuration: until the others go
+// on without it, they may need it.
+func (n *Node) counted(id string) bool {
+	if !n.running.Load() {
+		return false
+	}
+	servers, err := n.servers()
+	return err == nil && slices.ContainsFunc(servers, func(s raft.Server) bool { return string(s.ID) == id })
 }

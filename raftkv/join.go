@@ -113,7 +113,7 @@ func (n *Node) joinAt(ctx context.Context, addrs []string) error {
 
 // votes reports whether the node of that id has a vote.
 func (n *Node) votes(id string) bool {
-	servers, _, err := n.servers()
+	servers, err := n.servers()
 	return err == nil && slices.ContainsFunc(servers, func(s raft.Server) bool {
 		return string(s.ID) == id && s.Suffrage == raft.Voter
 	})

@@ -235,7 +235,7 @@ func (n *Node) writeRemoval(ctx context.Context, id string) error {
 // awaitRemoval waits until raft has no server of that id.
 func (n *Node) awaitRemoval(ctx context.Context, id string) error {
 	for {
-		servers, _, err := n.servers()
+		servers, err := n.servers()
 		if err != nil {
 			return err
 		}

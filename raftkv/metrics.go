@@ -143,7 +143,7 @@ func (n *Node) writeRaft(p *MetricsPage) {
 	p.Gauge("confd_raft_applied_index", "Index of the last entry applied to the tree.", n.RaftIndex())
 	p.Counter("confd_raft_applied_entries_total", "Log entries applied to the tree since the start; after a restart the log is applied again.", n.counts.applied.Load())
 	p.Begin("gauge", "confd_raft_servers", "Servers of raft's configuration, by their vote.")
-	servers, _, _ := n.servers() // none after raft has stopped
+	servers, _ := n.servers() // none after raft has stopped
 	voters := countVoters(servers)
 	p.Uint(`vote="yes"`, uint64(voters))
 	p.Uint(`vote="no"`, uint64(len(servers)-voters))

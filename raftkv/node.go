@@ -329,7 +329,7 @@ func (n *Node) startRaft() (err error) {
 
 // alone reports whether this node is the only voter.
 func (n *Node) alone() (bool, error) {
-	servers, _, err := n.servers()
+	servers, err := n.servers()
 	if err != nil {
 		return false, fmt.Errorf("reading configuration: %w", err)
 	}

@@ -272,9 +272,16 @@ func (c *peerConn) send(ctx context.Context, f frame) error {
 		return fmt.Errorf("%w: waiting for others to send: %w", errUnreachable, err)
 	}
 	defer c.writing.give()
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("%w: waiting for others to send: %w", errUnreachable, err)
+	}
+	// A frame that is cut short ends the connection, with all that is under way on it. So
+	// one whose caller has little time left is not hurried.
 	deadline := time.Now().Add(sendTimeout)
 	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
-		deadline = d
+		if deadline = d; time.Until(d) < muteTime {
+			deadline = time.Now().Add(muteTime)
+		}
 	}
 	c.SetWriteDeadline(deadline)
 	if err := writeFrame(c.w, f); err != nil {

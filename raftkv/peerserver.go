@@ -84,7 +84,7 @@ func (s *peerSession) take(ctx context.Context, requests *sync.WaitGroup) (last 
 		if err != nil {
 			return last
 		}
-		last = f.number
+		last = max(last, f.number) // those who send may overtake each other
 		select {
 		case slots <- struct{}{}:
 		case <-ctx.Done():

@@ -25,10 +25,11 @@ func randomSeats(r *rand.Rand) []seat {
 			s.silent = silences[r.IntN(len(silences))]
 		}
 		s.steady = r.IntN(4) > 0
+		s.unheard = !s.steady && r.IntN(2) == 0
 		s.behind = r.Uint64N(2 * caughtUp)
 	}
 	l := &seats[r.IntN(len(seats))]
-	l.in, l.votes, l.leads, l.silent, l.behind = true, true, true, 0, 0
+	l.in, l.votes, l.leads, l.silent, l.unheard, l.behind = true, true, true, 0, false, 0
 	return seats
 }
 

@@ -199,9 +199,13 @@ func (p *progress) nudge(r committer) (raft.AppendEntriesRequest, raft.ServerAdd
 }
 
 // fill sets what plan wants to know, where the leader's log ends with entry last.
-func (p *progress) fill(s *seat, last uint64) {
+func (p *progress) fill(s *seat, last, term uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	s.unheard = p.last.Term != term || p.contact.IsZero()
+	if p.last.Term != term {
+		return // what is known is of an earlier term
+	}
 	now := time.Now()
 	since := p.contact
 	if since.IsZero() {

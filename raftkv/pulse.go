@@ -118,7 +118,7 @@ func (n *Node) misses(to *route, silence time.Duration) bool {
 // shouldStand reports whether a majority of the voters misses the leader and none of those
 // has a longer log than this node.
 func (n *Node) shouldStand(to *route) bool {
-	servers, _, err := n.servers()
+	servers, err := n.servers()
 	if err != nil {
 		return false
 	}

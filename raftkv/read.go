@@ -201,7 +201,7 @@ func (n *Node) confirm() error {
 // well. A leader that was stopped for a while finds such answers in its sockets, from the
 // time when it still led, and would take its old state for the newest.
 func (n *Node) confirmTerm(term uint64) error {
-	servers, _, err := n.servers()
+	servers, err := n.servers()
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrNoLeader, err)
 	}

@@ -12,10 +12,14 @@ import (
 )
 
 // The leader brings raft's configuration, who gets the log and who votes, to what the
-// registry and the cluster's configuration ask for. One step at a time, each on the
-// condition that nobody else has changed the configuration since it was read, and each of
-// a kind that can be repeated; so a leader that is lost in the middle leaves nothing that
-// the next one does not finish. What is done to whom decides plan, which knows no raft.
+// registry and the cluster's configuration ask for. One step at a time, each in the term in
+// which it was decided, and each of a kind that can be repeated; so a leader that is lost in
+// the middle leaves nothing that the next one does not finish. What is done to whom decides
+// plan, which knows no raft.
+//
+// In raft's configuration a server's address has its id before it, so that no two are the
+// same: raft refuses equal ones, and these addresses are those of the day a node joined.
+// Where it is now, peers knows.
 
 const (
 	// steady is how long a member that had failed to answer must answer before it gets
@@ -33,13 +37,14 @@ type seat struct {
 	votes   bool
 	leads   bool
 	removed bool
-	silent  time.Duration // since it last answered; 0 for the leader
+	silent  time.Duration // since it last answered, or the term began; 0 for the leader
+	unheard bool          // it has not answered in this term
 	steady  bool          // it answers, and has for a while if it had not
 	behind  uint64        // entries
 }
 
 // alive reports whether the member may be counted on.
-func (s seat) alive(contact time.Duration) bool { return s.leads || s.silent < contact }
+func (s seat) alive(contact time.Duration) bool { return s.leads || !s.unheard && s.silent < contact }
 
 // An act is a step of plan.
 type act int
@@ -185,7 +190,7 @@ func (n *Node) reconcileLoop() {
 
 // standbysCatchUp reports whether a new member will be ready for a vote in a moment.
 func (n *Node) standbysCatchUp() bool {
-	seats, _, err := n.seats()
+	seats, err := n.seats()
 	if err != nil {
 		return false
 	}
@@ -195,9 +200,12 @@ func (n *Node) standbysCatchUp() bool {
 
 // step takes the next step, if there is one.
 func (n *Node) step(l *leadership) (bool, error) {
-	seats, index, err := n.seats()
+	seats, err := n.seats()
 	if err != nil {
 		return false, err
+	}
+	if n.raft.CurrentTerm() != l.term {
+		return false, nil
 	}
 	what, id := plan(seats, n.ClusterConfig(), 2*n.cfg.ElectionTimeout)
 	if what == actNone {
@@ -211,13 +219,13 @@ func (n *Node) step(l *leadership) (bool, error) {
 		if addr == "" {
 			return false, fmt.Errorf("member %s has no address", n.label(id))
 		}
-		f = n.raft.AddNonvoter(server, raft.ServerAddress(addr), index, n.cfg.Timeout)
+		f = n.raft.AddNonvoter(server, raft.ServerAddress(id+"@"+addr), 0, n.cfg.Timeout)
 	case actPromote:
-		f = n.raft.AddVoter(server, raft.ServerAddress(n.registryAddr(id)), index, n.cfg.Timeout)
+		f = n.raft.AddVoter(server, raft.ServerAddress(id+"@"+n.registryAddr(id)), 0, n.cfg.Timeout)
 	case actDemote:
-		f = n.raft.DemoteVoter(server, index, n.cfg.Timeout)
+		f = n.raft.DemoteVoter(server, 0, n.cfg.Timeout)
 	case actRemove:
-		f = n.raft.RemoveServer(server, index, n.cfg.Timeout)
+		f = n.raft.RemoveServer(server, 0, n.cfg.Timeout)
 	case actHandOver:
 		n.log.Info("this node was removed; handing the leadership over")
 		return true, n.handOver()
@@ -246,20 +254,19 @@ func (n *Node) logStep(what act, id string, seats []seat) {
 	}
 }
 
-// seats returns the members and the servers of raft's configuration, sorted by id, with
-// the index of the configuration.
-func (n *Node) seats() ([]seat, uint64, error) {
-	servers, index, err := n.servers()
+// seats returns the members and the servers of raft's configuration, sorted by id.
+func (n *Node) seats() ([]seat, error) {
+	servers, err := n.servers()
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	last := n.raft.LastIndex()
+	last, term := n.raft.LastIndex(), n.raft.CurrentTerm()
 	var seats []seat
 	for _, s := range servers {
 		id := string(s.ID)
 		x := seat{id: id, in: true, votes: s.Suffrage == raft.Voter, leads: id == n.dir.id, removed: n.isRemoved(id)}
 		if !x.leads {
-			n.transport.progressOf(s.ID).fill(&x, last)
+			n.transport.progressOf(s.ID).fill(&x, last, term)
 		}
 		seats = append(seats, x)
 	}
@@ -269,7 +276,7 @@ func (n *Node) seats() ([]seat, uint64, error) {
 		}
 	}
 	slices.SortFunc(seats, func(a, b seat) int { return compareIDs(a.id, b.id) })
-	return seats, index, nil
+	return seats, nil
 }
 
 // checkRemoval ends this node if it was removed, which is certain: the record was applied,
@@ -278,7 +285,7 @@ func (n *Node) checkRemoval() {
 	if !n.isRemoved(n.dir.id) || n.lead.Load() != nil {
 		return
 	}
-	servers, _, err := n.servers()
+	servers, err := n.servers()
 	if err == nil && !slices.ContainsFunc(servers, func(s raft.Server) bool { return string(s.ID) == n.dir.id }) {
 		n.fail(ErrRemoved)
 	}
@@ -290,12 +297,12 @@ func (n *Node) tellSilence(told map[string]bool) {
 		clear(told)
 		return
 	}
-	seats, _, err := n.seats()
+	seats, err := n.seats()
 	if err != nil {
 		return
 	}
 	for _, s := range seats {
-		silent := s.in && !s.alive(2*n.cfg.ElectionTimeout)
+		silent := s.in && s.silent >= 2*n.cfg.ElectionTimeout
 		switch {
 		case silent && !told[s.id]:
 			n.log.Warn("a member does not answer", "member", n.label(s.id), "for", s.silent.Round(time.Millisecond))
@@ -309,7 +316,7 @@ func (n *Node) tellSilence(told map[string]bool) {
 // checkQuorumWithout returns an error if the members that are left when one is removed
 // could not go on.
 func (n *Node) checkQuorumWithout(id string) error {
-	seats, _, err := n.seats()
+	seats, err := n.seats()
 	if err != nil {
 		return err
 	}

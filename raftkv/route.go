@@ -176,18 +176,18 @@ func (n *Node) label(id string) string {
 	return cmp.Or(n.peers.name(id), id)
 }
 
-// servers returns raft's configuration, with its index.
-func (n *Node) servers() ([]raft.Server, uint64, error) {
+// servers returns raft's configuration: the newest, which may not be committed yet.
+func (n *Node) servers() ([]raft.Server, error) {
 	f := n.raft.GetConfiguration()
 	if err := f.Error(); err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	return f.Configuration().Servers, f.Index(), nil
+	return f.Configuration().Servers, nil
 }
 
 // voters returns how many nodes vote.
 func (n *Node) voters() int {
-	servers, _, err := n.servers()
+	servers, err := n.servers()
 	if err != nil {
 		return 0
 	}
