@@ -36,7 +36,7 @@ check: ## gofmt, vet, staticcheck
 	go run $(STATICCHECK) ./...
 
 race: ## all tests but the real processes, with the race detector
-	SIM_RUNS=10 go test -race $$(go list ./... | grep -v /integration)
+	SIM_RUNS=10 go test -race -timeout 25m $$(go list ./... | grep -v /integration)
 
 # Each has a seed of its own, from SIM_SEED on.
 SIM_RUNS = 3000
