@@ -50,8 +50,9 @@ type Config struct {
 	SnapshotCount uint64
 	SnapshotBytes int64
 
-	// ElectionTimeout is how long a follower waits without a sign of the leader, and
+	// ElectionTimeout is how long raft waits at a follower without a sign of the leader, and
 	// half of it how long a leader without contact goes on leading; default and advice 1 s.
+	// After 0.6 of it a majority of followers that miss the leader hold an election.
 	ElectionTimeout time.Duration
 
 	// Timeout is how long Do and Linearizable wait at most, for a leader too; default 5 s

@@ -41,7 +41,7 @@ type founder struct {
 // settle joins the cluster that the founders belong to, waits for them to make one, or
 // makes it.
 func (n *Node) settle(ctx context.Context, f Founders) error {
-	if !f.Together {
+	if !f.Together || len(f.Addrs) == 0 {
 		if others := n.others(f.Addrs); len(others) > 0 {
 			return n.joinAt(ctx, others)
 		}

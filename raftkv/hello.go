@@ -55,7 +55,7 @@ const (
 	refusedProtocol = "protocol"   // no version in common
 	refusedCluster  = "cluster"    // of another cluster
 	refusedNode     = "node"       // another node than the one that is meant
-	refusedRemoved  = "removed"    // was removed from the cluster
+	refusedRemoved  = "removed"    // was removed from the cluster, and the others go on without it
 	refusedNoMember = "not-member" // this node is not part of a cluster yet
 )
 
