@@ -79,15 +79,10 @@ func (n *Node) retire() {
 // dismiss answers the requests of other nodes that this one has taken, as far as that is
 // quick.
 func (n *Node) dismiss() {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		n.serving.Wait()
-	}()
 	t := time.NewTimer(n.cfg.ElectionTimeout)
 	defer t.Stop()
 	select {
-	case <-done:
+	case <-ended(&n.serving):
 	case <-n.failed:
 	case <-t.C:
 	}
@@ -109,13 +104,16 @@ func (n *Node) hasHeir() bool {
 
 // join waits for wg, but not for long if the node has failed. It reports whether all
 // have ended.
-func (n *Node) join(wg *sync.WaitGroup) bool {
+func (n *Node) join(wg *sync.WaitGroup) bool { return n.within(ended(wg)) }
+
+// ended returns a channel that is closed when all of wg have ended.
+func ended(wg *sync.WaitGroup) <-chan struct{} {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		wg.Wait()
 	}()
-	return n.within(done)
+	return done
 }
 
 func (n *Node) within(done <-chan struct{}) bool {
