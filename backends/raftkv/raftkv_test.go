@@ -52,12 +52,15 @@ func (n *node) delete(key string) error {
 	return err
 }
 
-// wipe restores the snapshot of an empty tree, as when a node joins another cluster.
+// wipe restores what a node can be given by its leader: everything is gone meanwhile. The
+// index goes on, as it does for as long as a node runs.
 func (n *node) wipe() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	other := tree.New()
+	other.Skip(n.tree.View().Index() + 1)
 	var empty bytes.Buffer
-	if _, err := tree.New().Snapshot().WriteTo(&empty); err != nil {
+	if _, err := other.Snapshot().WriteTo(&empty); err != nil {
 		return err
 	}
 	return n.tree.Restore(&empty)

@@ -26,7 +26,8 @@ type wait struct {
 // index. Only then it looks at ctx; so a ctx that has ended makes it a test. The error
 // is ctx's.
 //
-// No change is lost between a View and Wait with that view's index. The test costs a
+// No change is lost between a View and Wait with that view's index, as long as no Restore
+// takes the index back, which in a node none does. The test costs a
 // look at the events after index and takes no lock; to block costs a registration for
 // each prefix.
 func (t *Tree) Wait(ctx context.Context, prefixes []string, index uint64) error {
