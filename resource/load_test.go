@@ -35,7 +35,6 @@ func TestLoadFaults(t *testing.T) {
 		{"escape", "[template]\nsrc='../a.tmpl'\ndest='/x'\n", []string{`:2:5: src "../a.tmpl" leads out of the templates directory`}},
 		{"escape in the middle", "[template]\nsrc='x/../../a.tmpl'\ndest='/x'\n", []string{`leads out of the templates directory`}},
 		{"no template", "[template]\nsrc='b.tmpl'\ndest='/x'\n", []string{`:2:5: template "b.tmpl" does not exist; templates belong in`}},
-		{"broken template", "[template]\nsrc='broken.tmpl'\ndest='/x'\n", []string{`broken.tmpl`}},
 		{"two owners", "[template]\nsrc='a.tmpl'\ndest='/x'\nuid=0\nowner='root'\n", []string{`:5:7: uid and owner are both given`}},
 		{"two groups", "[template]\nsrc='a.tmpl'\ndest='/x'\ngid=0\ngroup='root'\n", []string{`:5:7: gid and group are both given`}},
 		{"no such owner", "[template]\nsrc='a.tmpl'\ndest='/x'\nowner='nosuchuser'\n", []string{`:4:7: owner "nosuchuser": user: unknown user nosuchuser`}},
@@ -77,6 +76,19 @@ func TestLoadFaults(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A mistake in a template is told for the template; the resource comes behind.
+func TestLoadBrokenTemplate(t *testing.T) {
+	c := newConfdir(t)
+	broken := c.file("templates/broken.tmpl", "x\n {{getv")
+	path := c.file("conf.d/x.toml", "[template]\nsrc='broken.tmpl'\ndest='/x'\nmode='rw'\n")
+	_, err := LoadDir(c.path, Options{})
+	want := path + ":4:6: mode \"rw\" is not an octal number such as \"0644\"\n" +
+		broken + ":2:2: unclosed action; the template of " + path + ":2:5"
+	if file, ok := errors.AsType[*FileError](err); !ok || file.Path != path || err.Error() != want {
+		t.Errorf("got\n%v\nwant\n%s", err, want)
 	}
 }
 

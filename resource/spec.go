@@ -172,9 +172,18 @@ func (l *loader) keys(r *Resource) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		l.fault("src", "template %q does not exist; templates belong in %q", l.spec.Src, r.opts.TemplateDir)
+	case isMistake(err):
+		l.inTemplate = fmt.Errorf("%w; the template of %s", err, l.doc.at("template.src"))
 	case err != nil:
 		l.fault("src", "%v", err)
 	}
+}
+
+// isMistake reports whether the error is about what a template says, at a place of its
+// own, and not about reading it.
+func isMistake(err error) bool {
+	_, ok := errors.AsType[*tmpl.Error](err)
+	return ok
 }
 
 // missingKey returns what comes of a field that a map in the template does not have.

@@ -29,7 +29,7 @@ func TestCheck(t *testing.T) {
 		{"expression", `{{regexMatch "(" .}}{{"x" | regexFind "[0-9"}}`, "", []string{
 			"DIR/main:1:3: regexMatch: not a regular expression: missing closing )", "DIR/main:1:29: regexFind: not a regular expression: missing closing ]"}},
 		{"in a part", `{{with 1}}{{include "part"}}{{end}}{{include "part"}}`, "\n{{seq 1}}", []string{"DIR/part:2:3: seq: wants 2 arguments, but got 1"}},
-		{"part that does not parse", `{{include "part"}}`, "\n{{if}}", []string{"DIR/part:2: missing value for if"}},
+		{"part that does not parse", `{{include "part"}}`, "\n{{if}}", []string{"DIR/part:2:1: missing value for if"}},
 		{"in a define", "{{define \"x\"}}\n{{seq 1}}{{end}}", "", []string{"DIR/main:2:3: seq: wants 2 arguments, but got 1"}},
 	} {
 		dir := folder(t, map[string]string{"main": test.main, "part": test.part})

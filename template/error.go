@@ -21,7 +21,7 @@ import (
 type Error struct {
 	Path   string // of the file, as given to Parse
 	Line   int    // from 1; 0 if not known
-	Column int    // from 1; 0 if not known, as for mistakes of syntax
+	Column int    // from 1; 0 if not known; of a mistake of syntax at least the line is right
 	Key    string // the missing key, as the backend names it; else empty
 	Msg    string // what is wrong
 	Err    error  // the error of the function that failed, or nil
@@ -67,9 +67,12 @@ func (s source) newError(err error) *Error {
 	return e
 }
 
-// parseError returns the error for a template with a mistake of syntax.
-func (r *run) parseError(s source, err error) error {
+// parseError returns the error for a text with a mistake of syntax.
+func (r *run) parseError(s source, text string, err error) error {
 	e := s.newError(err)
+	if e.Line > 0 && e.Column == 0 {
+		e.Column = columnOf(text, e.Line, e.Msg)
+	}
 	if rest, ok := strings.CutPrefix(e.Msg, "function "); ok {
 		if name, err := strconv.Unquote(strings.TrimSuffix(rest, " not defined")); err == nil {
 			e.Msg += r.suggestion(name)

@@ -101,7 +101,7 @@ func (r *run) part(name string) (*part, error) {
 	}
 	if p.parsed == nil || p.text != text {
 		if p.parsed, err = r.parse(name, text); err != nil {
-			return nil, r.parseError(p.source, err)
+			return nil, r.parseError(p.source, text, err)
 		}
 		p.text = text
 	}

@@ -210,7 +210,7 @@ func (t *Template) load() error {
 	if t.parsed == nil || text != t.text {
 		parsed, err := t.run.parse(t.source.name, text)
 		if err != nil {
-			return t.run.parseError(t.source, err)
+			return t.run.parseError(t.source, text, err)
 		}
 		t.parsed, t.text = parsed, text
 	}

@@ -101,12 +101,12 @@ func TestErrors(t *testing.T) {
 		{`{{add (getv "/s") 1}}`, `:1:13: at <"/s">: wrong type for value; expected int; got string`},
 		{`{{index (gets "/d/*") 7}}`, `:1:3: index: index out of range: 7`},
 		{`{{template "none"}}`, `:1:12: at <{{template "none"}}>: template "none" not defined`},
-		{"\n{{getvv \"/x\"}}", `:2: function "getvv" not defined; did you mean "getv"?`},
-		{`{{toupper "a"}}`, `:1: function "toupper" not defined; did you mean "toUpper"?`},
-		{`{{cgetv "/x"}}`, `:1: function "cgetv" not defined; encrypted values are not supported, see "getv"`},
-		{`{{somethingelse}}`, `:1: function "somethingelse" not defined`},
-		{"\n\n{{if}}", `:3: missing value for if`},
-		{"{{range}", `:1: bad character U+007D '}'`},
+		{"\n{{getvv \"/x\"}}", `:2:3: function "getvv" not defined; did you mean "getv"?`},
+		{`{{toupper "a"}}`, `:1:3: function "toupper" not defined; did you mean "toUpper"?`},
+		{`{{cgetv "/x"}}`, `:1:3: function "cgetv" not defined; encrypted values are not supported, see "getv"`},
+		{`{{somethingelse}}`, `:1:3: function "somethingelse" not defined`},
+		{"\n\n{{if}}", `:3:1: missing value for if`},
+		{"{{range}", `:1:1: bad character U+007D '}'`},
 	} {
 		_, err := render(t, test.text, exampleOptions(), values)
 		e, ok := errors.AsType[*Error](err)
