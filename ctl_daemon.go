@@ -26,7 +26,7 @@ func daemonCommands() []command {
 		{
 			name: "status", daemon: true, refused: ctlFailure,
 			help:     "print how far the files of a daemon are",
-			detail:   "It asks the -status-addr of the daemon, which it finds in CONFD_STATUS_ADDR and confd.toml too. -o json prints what the daemon says. The exit code is 0 if all files are up to date, else 5; 2 if the daemon does not answer.",
+			detail:   "It asks the -status-addr of the daemon, which it finds in CONFD_STATUS_ADDR and confd.toml too. -o json prints what the daemon says. The exit code is 0 if all files are up to date and no edit is broken, else 5; 2 if the daemon does not answer.",
 			examples: []example{{"How the files are", "confd status -status-addr 127.0.0.1:4080"}},
 			notRun:   true,
 			run:      runStatus,
@@ -119,6 +119,9 @@ func writeStatus(w io.Writer, page statusPage, now time.Time) {
 		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s\n", r.Name, r.State, r.Seen, r.Rendered, r.Checked, r.Written, r.Reloaded, r.Dest)
 	}
 	table.Flush()
+	for _, b := range page.Broken {
+		writeBroken(w, b, now)
+	}
 	for _, r := range page.Resources {
 		if r.Error == "" {
 			continue
@@ -129,6 +132,15 @@ func writeStatus(w io.Writer, page statusPage, now time.Time) {
 		}
 		fmt.Fprintf(w, "%s: failed %s, %s: %s\n", r.Name, plural(r.Failures, "time"), next, oneLine(r.Error))
 	}
+}
+
+// writeBroken tells of a file that an edit has broken.
+func writeBroken(w io.Writer, b brokenStatus, now time.Time) {
+	name, earlier := b.File, "there is no earlier version"
+	if b.EarlierVersion {
+		name, earlier = strings.Join(b.Resources, ", "), "the earlier version keeps working"
+	}
+	fmt.Fprintf(w, "%s: edit broken for %v, %s: %s\n", name, max(now.Sub(b.Since), 0).Round(time.Second), earlier, oneLine(strings.Join(b.Errors, " | ")))
 }
 
 func runRollback(ctx context.Context, c *call) error {

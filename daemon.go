@@ -48,7 +48,7 @@ func (p *program) daemon(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, closeBackend()) }()
 
-	runner := p.newRunner(backend, resources)
+	runner := p.newRunner(backend, resources, broken)
 	closeStatus, err := p.serveStatus(ctx, runner, fail)
 	if err != nil {
 		return err
@@ -129,9 +129,9 @@ func (p *program) reread(ctx context.Context, runner *resource.Runner, retry boo
 // interval returns the time between two passes.
 func (p *program) interval() time.Duration { return time.Duration(p.Interval) * time.Second }
 
-// newRunner returns what applies the resources.
-func (p *program) newRunner(backend backends.Backend, resources []*resource.Resource) *resource.Runner {
-	cfg := resource.Config{Backend: backend, Resources: resources, Load: p.load, StopTimeout: p.pace.stopTimeout, Log: p.log}
+// newRunner returns what applies the resources. broken is of those that could not be loaded.
+func (p *program) newRunner(backend backends.Backend, resources []*resource.Resource, broken error) *resource.Runner {
+	cfg := resource.Config{Backend: backend, Resources: resources, Broken: broken, Load: p.load, StopTimeout: p.pace.stopTimeout, Log: p.log}
 	if p.Watch && p.given["interval"] != fromDefault {
 		cfg.Recheck = p.interval()
 	}

@@ -43,7 +43,7 @@ func (p *program) pass(ctx context.Context) (statuses []resource.Status, broken,
 	if len(resources) == 0 && broken == nil {
 		p.log.Warn("there are no template resources", "dir", filepath.Join(p.ConfDir, "conf.d"))
 	}
-	runner := p.newRunner(backend, resources)
+	runner := p.newRunner(backend, resources, broken)
 	err = runner.Once(ctx)
 	return runner.Status(), broken, err
 }

@@ -104,6 +104,9 @@ func summary(s resource.State) string {
 		}
 	}
 	text := fmt.Sprintf("%d of %d files are up to date", len(s.Resources)-behind, len(s.Resources))
+	if len(s.Broken) > 0 {
+		text += "; broken: " + plural(len(s.Broken), "resource file")
+	}
 	if s.Err != nil {
 		text += "; the backend cannot be reached"
 	}

@@ -24,6 +24,16 @@ type statusPage struct {
 	UpToDate  bool             `json:"up_to_date"` // all of them
 	Backend   backendStatus    `json:"backend"`
 	Resources []resourceStatus `json:"resources"`
+	Broken    []brokenStatus   `json:"broken"` // files that cannot be used as they are now
+}
+
+// A brokenStatus is a resource file that an edit has broken, or its template.
+type brokenStatus struct {
+	File           string    `json:"file"`                    // of conf.d, or that directory
+	Resources      []string  `json:"resources"`               // of it, as long as they go on
+	EarlierVersion bool      `json:"earlier_version_applies"` // their version of before goes on
+	Since          time.Time `json:"since"`
+	Errors         []string  `json:"errors"` // each as FILE:LINE:COLUMN: WHAT
 }
 
 type backendStatus struct {
@@ -38,7 +48,7 @@ type resourceStatus struct {
 	Name     string `json:"name"`
 	Dest     string `json:"dest"`
 	Bundle   string `json:"bundle,omitempty"`
-	State    string `json:"state"` // up to date, failed, reload due or not yet
+	State    string `json:"state"` // up to date, failed, edit broken, reload due or not yet
 	UpToDate bool   `json:"up_to_date"`
 
 	Seen     uint64 `json:"seen"`
@@ -129,13 +139,19 @@ func (s *statusServer) serveHealth(w http.ResponseWriter, _ *http.Request) {
 // started. It stays so when a later change fails, since the files of before are in place.
 func (s *statusServer) serveReady(w http.ResponseWriter, _ *http.Request) {
 	var missing []string
-	for _, r := range s.runner.Status() {
+	state := s.runner.State()
+	for _, r := range state.Resources {
 		if !r.Done {
 			line := r.Name + ": " + stateOf(r)
 			if r.Err != nil {
 				line += ": " + oneLine(r.Err.Error())
 			}
 			missing = append(missing, line)
+		}
+	}
+	for _, b := range brokenRows(state.Broken) {
+		if !b.EarlierVersion {
+			missing = append(missing, b.File+": broken: "+oneLine(strings.Join(b.Errors, " | ")))
 		}
 	}
 	if missing != nil {
@@ -151,9 +167,10 @@ func (s *statusServer) page(now time.Time) statusPage {
 	page := statusPage{
 		Version:   version,
 		Started:   s.started.UTC().Round(time.Second),
-		UpToDate:  state.Err == nil,
+		UpToDate:  state.Err == nil && len(state.Broken) == 0,
 		Backend:   backendStatus{Name: s.backend, Reachable: state.Err == nil},
 		Resources: []resourceStatus{},
+		Broken:    brokenRows(state.Broken),
 	}
 	if state.Err != nil {
 		page.Backend.Age, page.Backend.Error = now.Sub(state.Since).Seconds(), state.Err.Error()
@@ -164,6 +181,24 @@ func (s *statusServer) page(now time.Time) statusPage {
 		page.Resources = append(page.Resources, row)
 	}
 	return page
+}
+
+func brokenRows(broken []resource.Broken) []brokenStatus {
+	rows := []brokenStatus{}
+	for _, b := range broken {
+		row := brokenStatus{File: b.Path, Resources: b.Names, EarlierVersion: len(b.Names) > 0, Since: b.Since.UTC().Round(time.Millisecond)}
+		if row.File == "" {
+			row.File = "conf.d"
+		}
+		if row.Resources == nil {
+			row.Resources = []string{}
+		}
+		for _, e := range flatten(b.Err) {
+			row.Errors = append(row.Errors, e.Error())
+		}
+		rows = append(rows, row)
+	}
+	return rows
 }
 
 func rowOf(r resource.Status) resourceStatus {
@@ -186,6 +221,8 @@ func stateOf(r resource.Status) string {
 	switch {
 	case r.Err != nil:
 		return "failed"
+	case r.Broken != nil:
+		return "edit broken"
 	case r.Pending:
 		return "reload due"
 	case !r.UpToDate():

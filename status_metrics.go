@@ -23,6 +23,8 @@ var resourceMetrics = []struct {
 		func(s resource.Status) uint64 { return bit(s.UpToDate()) }},
 	{"gauge", "confd_resource_reload_due", "1 if a reload is due, else 0.",
 		func(s resource.Status) uint64 { return bit(s.Pending) }},
+	{"gauge", "confd_resource_edit_broken", "1 if the resource's file or template cannot be used as it is now and the version of before goes on, else 0.",
+		func(s resource.Status) uint64 { return bit(s.Broken != nil) }},
 	{"gauge", "confd_resource_failures", "Attempts that have failed in a row.",
 		func(s resource.Status) uint64 { return uint64(s.Failures) }},
 	{"counter", "confd_resource_writes_total", "How often the destination was replaced.",
@@ -75,6 +77,7 @@ func (s *statusServer) writeMetrics(p *raftkv.MetricsPage, now time.Time) {
 	p.Gauge("confd_backend_reachable", "1 if the backend answers, else 0.", bit(state.Err == nil))
 	p.Begin("gauge", "confd_backend_age_seconds", "For so long nothing may have been heard of changes; 0 while the backend answers.")
 	p.Seconds("", age)
+	p.Gauge("confd_files_broken", "Resource files that cannot be used as they are now, for themselves or for their templates.", uint64(len(state.Broken)))
 	p.Gauge("confd_resources_stuck", "Lanes whose pass takes longer than all its commands may.", uint64(len(state.Stuck)))
 	for _, m := range resourceMetrics {
 		p.Begin(m.kind, m.name, m.help)

@@ -5,6 +5,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -86,6 +87,74 @@ func TestStatus(t *testing.T) {
 	}
 	if code, _, stderr := ctl(t, "", nil, "status"); code != ctlFailure || !strings.Contains(stderr, "hint: name its address") {
 		t.Errorf("exit code %d\n%s", code, stderr)
+	}
+}
+
+// TestStatusOfABrokenEdit checks that an edit with a mistake is seen from outside while
+// the version of before goes on, and that it is over with the next edit.
+func TestStatusOfABrokenEdit(t *testing.T) {
+	dir, _ := newConfDir(t, "x")
+	d := startDaemon(t, "-backend=env", "-watch", "-confdir", dir, "-data-dir", t.TempDir(), "-status-addr", "127.0.0.1:0")
+	url := strings.TrimSuffix(d.stderr.await(t, `serving the status url=(\S+)`)[1], "/status")
+	d.stderr.await(t, `replaced file`)
+	template := filepath.Join(dir, "templates/app.tmpl")
+	if err := os.WriteFile(template, []byte("\n{{nosuch}}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d.stderr.await(t, `ERROR reading resources; those with faults go on as they were`)
+	var page statusPage
+	for len(page.Broken) == 0 { // the log is a moment earlier
+		page = statusOf(t, url)
+	}
+	b, r := page.Broken[0], page.Resources[0]
+	wrong := template + ":2:3: function \"nosuch\" not defined; the template of "
+	if len(page.Broken) != 1 || page.UpToDate || !b.EarlierVersion || len(b.Resources) != 1 || b.Resources[0] != "app.toml" || b.Since.IsZero() ||
+		b.File != filepath.Join(dir, "conf.d/app.toml") || len(b.Errors) != 1 || !strings.HasPrefix(b.Errors[0], wrong) || r.State != "edit broken" || r.UpToDate || r.Error != "" {
+		t.Errorf("got %+v", page)
+	}
+	_, body := send(t, http.MethodGet, url+"/metrics")
+	for _, want := range []string{`confd_resource_edit_broken{resource="app.toml"} 1`, `confd_resource_up_to_date{resource="app.toml"} 0`, "confd_files_broken 1"} {
+		if !strings.Contains(body, "\n"+want) {
+			t.Errorf("no %s in\n%s", want, body)
+		}
+	}
+	addr := strings.TrimPrefix(url, "http://")
+	code, stdout, _ := ctl(t, "", nil, "status", "-status-addr", addr)
+	if code != ctlUnhealthy || !regexp.MustCompile(`(?m)^app\.toml +edit broken +1 `).MatchString(stdout) ||
+		!regexp.MustCompile(`(?m)^app\.toml: edit broken for \d+s, the earlier version keeps working: `+regexp.QuoteMeta(wrong)).MatchString(stdout) {
+		t.Errorf("exit code %d\n%s", code, stdout)
+	}
+	if code, _ := send(t, http.MethodGet, url+"/readyz"); code != http.StatusOK {
+		t.Errorf("/readyz: %d", code)
+	}
+
+	// A new one that is broken has no earlier version.
+	fresh := filepath.Join(dir, "conf.d/new.toml")
+	if err := os.WriteFile(fresh, []byte("[template]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for len(page.Broken) != 2 {
+		page = statusOf(t, url)
+	}
+	if code, body := send(t, http.MethodGet, url+"/readyz"); code != http.StatusServiceUnavailable || !strings.HasPrefix(body, fresh+": broken: "+fresh+":1:1: src is missing") {
+		t.Errorf("/readyz: %d %s", code, body)
+	}
+	if _, stdout, _ := ctl(t, "", nil, "status", "-status-addr", addr); !strings.Contains(stdout, fresh+": edit broken for ") || !strings.Contains(stdout, "there is no earlier version: ") {
+		t.Errorf("got\n%s", stdout)
+	}
+
+	if err := errors.Join(os.Remove(fresh), os.WriteFile(template, []byte("y"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	d.stderr.await(t, `all resource files are in order again`)
+	for !page.UpToDate {
+		page = statusOf(t, url)
+	}
+	if len(page.Broken) != 0 || page.Resources[0].State != "up to date" {
+		t.Errorf("got %+v", page)
+	}
+	if code := d.stop(); code != exitOK {
+		t.Errorf("exit code %d", code)
 	}
 }
 

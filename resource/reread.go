@@ -18,7 +18,7 @@ type reread struct {
 }
 
 // Reread has Follow or Poll read the resources anew (Config.Load), one by one: those
-// that have changed begin anew, one that is broken is logged and goes on as it was, and
+// that have changed begin anew, one that is broken is told (State) and goes on as it was, and
 // all are applied. With retry, also what was rolled back. It returns when the resources
 // are those of the runner, or ctx has ended. It may be called while Follow or Poll runs.
 func (run *Runner) Reread(ctx context.Context, retry bool) {
@@ -43,10 +43,13 @@ func (run *Runner) reread(retry bool, quit func(gone []*lane)) {
 	fresh, err := run.load()
 	run.tellFaults(err)
 	broken, known := brokenFiles(err)
+	if known {
+		run.adopt(fresh, broken, quit)
+	}
+	run.noteBroken(err)
 	if !known {
 		return
 	}
-	run.adopt(fresh, broken, quit)
 	if retry {
 		for _, r := range run.resources {
 			r.retry.Store(true)

@@ -216,6 +216,7 @@ type Status struct {
 	Err      error     // of the last attempt; nil if it succeeded
 	Failures int       // attempts that have failed in a row
 	Retry    time.Time // of the next attempt, if the last one failed
+	Broken   error     // why its files cannot be used as they are now, while their version of before goes on
 }
 
 // Status returns how far the resource has come. It may be called at any time. The error

@@ -24,6 +24,9 @@ type Config struct {
 	// Resources are what is applied.
 	Resources []*Resource
 
+	// Broken is what Load has returned beside Resources, for State.
+	Broken error
+
 	// Load reads the resources anew, as [LoadDir] does. Poll calls it before each pass,
 	// and Reread has it called. A resource whose file or template is broken then, or all
 	// if the error does not tell which, goes on as it was. Nil means that the resources
@@ -61,6 +64,7 @@ type Runner struct {
 	mu        sync.Mutex
 	lanes     []*lane // written by the goroutine of Follow or Poll alone
 	resources []*Resource
+	broken    []Broken // files that cannot be used as they are now
 
 	passed   chan struct{} // closed when every lane has tried once
 	passOnce sync.Once
@@ -91,6 +95,7 @@ func NewRunner(cfg Config) *Runner {
 	run.ended = ended
 	run.reads = outage{log: run.log, what: "reading values"}
 	run.waits = outage{log: run.log, what: "waiting for changes"}
+	run.noteBroken(cfg.Broken)
 	return run
 }
 

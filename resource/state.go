@@ -4,6 +4,7 @@
 package resource
 
 import (
+	"slices"
 	"time"
 
 	"confd/backends"
@@ -18,6 +19,10 @@ type State struct {
 	Since time.Time
 	Err   error
 
+	// Broken are the files of resources that cannot be used as they are now, in the
+	// order of their paths.
+	Broken []Broken
+
 	// Stuck are resources in whose pass something takes longer than the timeouts of all
 	// its commands: a fault of this program or of the file system.
 	Stuck []string
@@ -27,9 +32,9 @@ type State struct {
 func (run *Runner) State() State {
 	now := time.Now()
 	run.mu.Lock()
-	resources, lanes := run.resources, run.lanes
+	resources, lanes, broken := run.resources, run.lanes, run.broken
 	run.mu.Unlock()
-	s := State{Resources: make([]Status, len(resources))}
+	s := State{Resources: make([]Status, len(resources)), Broken: slices.Clone(broken)}
 	for i, r := range resources {
 		s.Resources[i] = r.Status()
 	}
@@ -53,5 +58,5 @@ func (run *Runner) State() State {
 
 // UpToDate reports whether nothing is left to do for the resource.
 func (s Status) UpToDate() bool {
-	return s.Err == nil && !s.Pending && !s.Differs && s.Done
+	return s.Err == nil && s.Broken == nil && !s.Pending && !s.Differs && s.Done
 }
