@@ -128,10 +128,18 @@ func writeStatus(w io.Writer, page statusPage, now time.Time) {
 		}
 		next := "not tried again by itself"
 		if r.Retry != nil {
-			next = fmt.Sprintf("tried again in %v", max(r.Retry.Sub(now), 0).Round(time.Second))
+			next = "tried again " + in(*r.Retry, now)
 		}
 		fmt.Fprintf(w, "%s: failed %s, %s: %s\n", r.Name, plural(r.Failures, "time"), next, oneLine(r.Error))
+		if r.ReloadRetry != nil && r.ReloadError != r.Error { // of the file that is in place, as after a rollback
+			fmt.Fprintf(w, "%s: the reload of the version that is in place is tried again %s: %s\n", r.Name, in(*r.ReloadRetry, now), oneLine(r.ReloadError))
+		}
 	}
+}
+
+// in says when something is to come.
+func in(t, now time.Time) string {
+	return fmt.Sprintf("in %v", max(t.Sub(now), 0).Round(time.Second))
 }
 
 // writeBroken tells of a file that an edit has broken.

@@ -60,7 +60,10 @@ type resourceStatus struct {
 	ReloadDue bool       `json:"reload_due"`
 	Error     string     `json:"error,omitempty"` // of the last attempt, with what the command printed
 	Failures  int        `json:"failures"`        // in a row
-	Retry     *time.Time `json:"retry,omitempty"`
+	Retry     *time.Time `json:"retry,omitempty"` // of what the error is about; none after a rollback
+
+	ReloadError string     `json:"reload_error,omitempty"` // of the last reload, as long as it is due
+	ReloadRetry *time.Time `json:"reload_retry,omitempty"`
 
 	SeenAt         *time.Time `json:"seen_at,omitempty"`
 	WrittenAt      *time.Time `json:"written_at,omitempty"`
@@ -205,13 +208,16 @@ func rowOf(r resource.Status) resourceStatus {
 	row := resourceStatus{
 		Name: r.Name, Dest: r.Dest, Bundle: r.Bundle, State: stateOf(r), UpToDate: r.UpToDate(),
 		Seen: r.Seen, Rendered: r.Rendered, Checked: r.Checked, Written: r.Written, Reloaded: r.Reloaded,
-		ReloadDue: r.Pending, Failures: r.Failures, Retry: moment(r.Retry),
+		ReloadDue: r.Pending, ReloadRetry: moment(r.ReloadRetry), Failures: r.Failures, Retry: moment(r.Retry),
 		SeenAt: moment(r.SeenAt), WrittenAt: moment(r.WrittenAt),
 		RenderSeconds: r.RenderTook.Seconds(), CheckSeconds: r.CheckTook.Seconds(), ReloadSeconds: r.ReloadTook.Seconds(),
 		Writes: r.Writes, Reloads: r.Reloads, ReloadFailures: r.ReloadFailures, Rollbacks: r.Rollbacks,
 	}
 	if r.Err != nil {
 		row.Error = r.Err.Error()
+	}
+	if r.ReloadErr != nil {
+		row.ReloadError = r.ReloadErr.Error()
 	}
 	return row
 }

@@ -187,6 +187,29 @@ func TestStatusOfABackendThatIsDown(t *testing.T) {
 	}
 }
 
+// TestStatusAfterARollback checks what the table says while the version that was put back
+// is not reloaded either: that is tried again, and the one that was taken back is not.
+func TestStatusAfterARollback(t *testing.T) {
+	now := time.Now()
+	st := resource.Status{Name: "a.toml", Dest: "/a", Pending: true, Failures: 1,
+		Err: errors.New("reloading: exit status 1; rolled back"), ReloadErr: errors.New("reloading: exit status 2"), ReloadRetry: now.Add(7 * time.Second)}
+	text := func() string {
+		var b strings.Builder
+		writeStatus(&b, statusPage{Resources: []resourceStatus{rowOf(st)}}, now)
+		_, text, _ := strings.Cut(b.String(), "  /a\n")
+		return text
+	}
+	want := "a.toml: failed 1 time, not tried again by itself: reloading: exit status 1; rolled back\n" +
+		"a.toml: the reload of the version that is in place is tried again in 7s: reloading: exit status 2\n"
+	if got := text(); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+	st.Err, st.Retry = st.ReloadErr, st.ReloadRetry // without a rollback
+	if got, want := text(), "a.toml: failed 1 time, tried again in 7s: reloading: exit status 2\n"; got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
 // TestMetricsOfNames checks that a name cannot break the page, and that all metrics are
 // in docs/daemon.md.
 func TestMetricsOfNames(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // What a marker says in its first word. Anything else, such as nothing at all after
@@ -51,6 +52,7 @@ type owing struct {
 func (r *Resource) owe() {
 	if r.reload != nil {
 		r.pending, r.tried = true, false
+		r.update(func(s *Status) { s.ReloadErr, s.ReloadRetry = nil, time.Time{} })
 	}
 	r.note()
 }
@@ -112,6 +114,7 @@ func (r *Resource) recall() {
 // stale; the next attempt tries again.
 func (r *Resource) forget() {
 	r.pending = false
+	r.update(func(s *Status) { s.ReloadErr, s.ReloadRetry = nil, time.Time{} })
 	path := r.marker()
 	if path == "" {
 		return

@@ -86,7 +86,13 @@ func (l *reload) run(ctx context.Context, run *Runner, due []*Resource) error {
 	}
 	for _, r := range due {
 		r.tried = true
-		r.reloaded(err, l.failures, l.retryAt, took)
+	}
+	retry := time.Time{}
+	if err != nil {
+		retry = l.at(due)
+	}
+	for _, r := range due {
+		r.reloaded(err, l.failures, retry, took)
 	}
 	return err
 }

@@ -215,8 +215,12 @@ type Status struct {
 	Differs  bool      // with Options.Noop: the destination would be replaced
 	Err      error     // of the last attempt; nil if it succeeded
 	Failures int       // attempts that have failed in a row
-	Retry    time.Time // of the next attempt, if the last one failed
-	Broken   error     // why its files cannot be used as they are now, while their version of before goes on
+	Retry    time.Time // of the next attempt, if the last one failed; zero if it was rolled back, which is not tried again
+
+	ReloadErr   error     // of the last reload, nil if it succeeded; after a rollback, of that of the file put back
+	ReloadRetry time.Time // of its next run, if it failed
+
+	Broken error // why its files cannot be used as they are now, while their version of before goes on
 }
 
 // Status returns how far the resource has come. It may be called at any time. The error
@@ -225,7 +229,7 @@ func (r *Resource) Status() Status {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	st := r.status
-	st.Err = masked(st.Err, r.opts.Secrets)
+	st.Err, st.ReloadErr = masked(st.Err, r.opts.Secrets), masked(st.ReloadErr, r.opts.Secrets)
 	return st
 }
 

@@ -201,15 +201,46 @@ func TestRollbackDoesNotLoop(t *testing.T) {
 		b.set("/a", "2")
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		if s := run.Status()[0]; s.Rollbacks != 1 || s.Writes != 2 || !s.Pending {
+		s := run.Status()[0]
+		if s.Rollbacks != 1 || s.Writes != 2 || !s.Pending || !errors.Is(s.Err, errRolledBack) || !s.Retry.IsZero() {
 			t.Errorf("got %+v", s)
+		}
+		if in := time.Until(s.ReloadRetry); !errors.Is(s.ReloadErr, errInjected) || errors.Is(s.ReloadErr, errRolledBack) || in <= 0 || in > 40*time.Second {
+			t.Errorf("the next reload is in %v; %+v", in, s)
 		}
 		c.want("1", "a")
 		svc.refuse(bads("2"))
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if s := run.Status()[0]; svc.has != "value=1" || s.Pending {
+		if s := run.Status()[0]; svc.has != "value=1" || s.Pending || s.ReloadErr != nil || !s.ReloadRetry.IsZero() || !errors.Is(s.Err, errRolledBack) {
 			t.Errorf("the service has %q; %+v", svc.has, s)
+		}
+		stop()
+	})
+}
+
+// The next run that is told of a reload that has failed is not before min_reload_interval.
+func TestReloadRetryIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newConfdir(t)
+		c.resource("a", `reload_cmd = "reload"`, `min_reload_interval = "1m"`)
+		b := newMemory("/a", "1")
+		sh := &commands{do: func(context.Context, string) error { return errInjected }}
+		run := c.runner(b, sh.run)
+		start := time.Now()
+		stop := follow(t, run)
+		if s := run.Status()[0]; !s.Retry.Equal(start.Add(time.Minute)) || !s.ReloadRetry.Equal(s.Retry) {
+			t.Errorf("got %+v", s)
+		}
+		time.Sleep(61 * time.Second)
+		synctest.Wait()
+		if sh.count("reload") != 2 {
+			t.Errorf("ran %q", sh.ran)
+		}
+		b.set("/a", "2") // written, and not reloaded yet
+		synctest.Wait()
+		if s := run.Status()[0]; !s.Pending || s.ReloadErr != nil || !s.ReloadRetry.IsZero() {
+			t.Errorf("got %+v", s)
 		}
 		stop()
 	})

@@ -220,6 +220,7 @@ func (r *Resource) reloaded(err error, failures int, retry time.Time, took time.
 	}
 	r.update(func(s *Status) {
 		s.ReloadTook = took
+		s.ReloadErr, s.ReloadRetry = err, retry
 		if err == nil {
 			s.Reloaded = s.Written
 			s.Reloads++
