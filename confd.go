@@ -53,6 +53,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"confd/template"
 )
@@ -112,6 +113,7 @@ type program struct {
 	log     *slog.Logger
 	secrets *template.Secrets // what is masked in all that is printed
 	differ  *differ           // prints what would change; nil = nobody asked
+	began   time.Time         // for the durations of reports
 }
 
 // run does what args ask for and returns the exit code. It ends early, and in order,
@@ -162,7 +164,7 @@ func asksForDiff(arg string) bool {
 
 // makeProgram returns a run of confd. From here on, secrets are masked.
 func makeProgram(sys system, s *settings) *program {
-	p := &program{system: sys, settings: s, secrets: &template.Secrets{}}
+	p := &program{system: sys, settings: s, secrets: &template.Secrets{}, began: time.Now()}
 	p.stderr = &maskWriter{sys.stderr, p.secrets}
 	p.log = newLogger(p.stderr, s.LogFormat, s.LogLevel)
 	if s.Diff {

@@ -73,7 +73,9 @@ func (p *program) golden(ctx context.Context, args *taskArgs) int {
 	failed := 0
 	for _, c := range cases {
 		r := result{Name: c.name, File: c.data, Result: resultOK}
+		began := time.Now()
 		text := p.runCase(ctx, dir, c, resources, args.own.Update)
+		r.Seconds = secondsOf(time.Since(began))
 		if text != "" {
 			failed++
 			r.Result, r.Errors = resultFailed, []string{text}

@@ -11,7 +11,9 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"confd/resource"
 )
@@ -28,17 +30,26 @@ const (
 
 // A result is what came of one resource, file or case.
 type result struct {
-	Name   string   `json:"name"`
-	File   string   `json:"file,omitempty"` // that it is about
-	Result string   `json:"result"`
-	Errors []string `json:"errors,omitempty"`
+	Name    string        `json:"name"`
+	File    string        `json:"file,omitempty"` // that it is about
+	Seconds reportSeconds `json:"seconds"`        // that it took
+	Result  string        `json:"result"`
+	Errors  []string      `json:"errors,omitempty"`
 }
+
+// A reportSeconds is a duration as reports have it, in whole milliseconds.
+type reportSeconds float64
+
+func secondsOf(d time.Duration) reportSeconds { return reportSeconds(float64(d.Milliseconds()) / 1000) }
+
+func (s reportSeconds) String() string { return strconv.FormatFloat(float64(s), 'f', 3, 64) }
 
 // A reportDocument is what -report json writes.
 type reportDocument struct {
-	Command string   `json:"command"`
-	OK      bool     `json:"ok"`
-	Results []result `json:"results"`
+	Command string        `json:"command"`
+	OK      bool          `json:"ok"`
+	Seconds reportSeconds `json:"seconds"` // that the command took
+	Results []result      `json:"results"`
 }
 
 // checkReport returns an error unless -report has a value that it can have.
@@ -64,7 +75,7 @@ func (p *program) writeReport(command string, results []result) error {
 			results[i].Errors[j] = p.secrets.Mask(text)
 		}
 	}
-	text, err := encodeReport(format, command, results)
+	text, err := encodeReport(format, command, secondsOf(time.Since(p.began)), results)
 	if err != nil {
 		return fmt.Errorf("writing the report: %w", err)
 	}
@@ -79,16 +90,16 @@ func (p *program) writeReport(command string, results []result) error {
 	return nil
 }
 
-func encodeReport(format, command string, results []result) ([]byte, error) {
+func encodeReport(format, command string, took reportSeconds, results []result) ([]byte, error) {
 	if format == "junit" {
-		return encodeJUnit(command, results)
+		return encodeJUnit(command, took, results)
 	}
 	ok := !slices.ContainsFunc(results, func(r result) bool { return r.Result == resultFailed })
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
-	err := enc.Encode(reportDocument{command, ok, results})
+	err := enc.Encode(reportDocument{command, ok, took, results})
 	return b.Bytes(), err
 }
 
@@ -98,18 +109,21 @@ type (
 		XMLName  xml.Name   `xml:"testsuites"`
 		Tests    int        `xml:"tests,attr"`
 		Failures int        `xml:"failures,attr"`
+		Time     string     `xml:"time,attr"` // seconds
 		Suite    junitSuite `xml:"testsuite"`
 	}
 	junitSuite struct {
 		Name     string      `xml:"name,attr"`
 		Tests    int         `xml:"tests,attr"`
 		Failures int         `xml:"failures,attr"`
+		Time     string      `xml:"time,attr"`
 		Cases    []junitCase `xml:"testcase"`
 	}
 	junitCase struct {
 		Class   string        `xml:"classname,attr"`
 		Name    string        `xml:"name,attr"`
 		File    string        `xml:"file,attr,omitempty"`
+		Time    string        `xml:"time,attr"`
 		Failure *junitFailure `xml:"failure"`
 		Output  string        `xml:"system-out,omitempty"`
 	}
@@ -119,10 +133,10 @@ type (
 	}
 )
 
-func encodeJUnit(command string, results []result) ([]byte, error) {
-	suite := junitSuite{Name: "confd " + command, Tests: len(results)}
+func encodeJUnit(command string, took reportSeconds, results []result) ([]byte, error) {
+	suite := junitSuite{Name: "confd " + command, Tests: len(results), Time: took.String()}
 	for _, r := range results {
-		c := junitCase{Class: suite.Name, Name: r.Name, File: r.File}
+		c := junitCase{Class: suite.Name, Name: r.Name, File: r.File, Time: r.Seconds.String()}
 		switch r.Result {
 		case resultFailed:
 			suite.Failures++
@@ -138,7 +152,7 @@ func encodeJUnit(command string, results []result) ([]byte, error) {
 	b.WriteString(xml.Header)
 	enc := xml.NewEncoder(&b)
 	enc.Indent("", "  ")
-	err := enc.Encode(junitSuites{Tests: suite.Tests, Failures: suite.Failures, Suite: suite})
+	err := enc.Encode(junitSuites{Tests: suite.Tests, Failures: suite.Failures, Time: suite.Time, Suite: suite})
 	b.WriteByte('\n')
 	return b.Bytes(), err
 }
@@ -148,7 +162,7 @@ func encodeJUnit(command string, results []result) ([]byte, error) {
 func onetimeResults(statuses []resource.Status, broken, err error) []result {
 	var results []result
 	for _, st := range statuses {
-		r := result{Name: st.Name, File: st.Dest, Result: resultOK}
+		r := result{Name: st.Name, File: st.Dest, Result: resultOK, Seconds: secondsOf(st.RenderTook + st.CheckTook + st.ReloadTook)}
 		switch {
 		case st.Err != nil:
 			r.Result, r.Errors = resultFailed, []string{st.Err.Error()}
@@ -176,7 +190,7 @@ func brokenResults(broken error) []result {
 	for _, e := range fileErrors(broken) {
 		r := result{Name: "confd", Result: resultFailed}
 		if file, ok := errors.AsType[*resource.FileError](e); ok {
-			r.Name, r.File = file.Path, file.Path
+			r.Name, r.File, r.Seconds = file.Path, file.Path, secondsOf(file.Took)
 		}
 		for _, fault := range flatten(e) {
 			r.Errors = append(r.Errors, fault.Error())

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"confd/resource"
 	"confd/template"
@@ -18,7 +19,7 @@ import (
 // TestReportForms holds both forms of one report.
 func TestReportForms(t *testing.T) {
 	results := []result{
-		{Name: "a.toml", File: "/etc/a", Result: resultOK},
+		{Name: "a.toml", File: "/etc/a", Result: resultOK, Seconds: secondsOf(1234567 * time.Microsecond)},
 		{Name: "b.toml", File: "/etc/b", Result: resultChanged},
 		{Name: "c.toml", File: "/etc/c", Result: resultFailed, Errors: []string{"one <&> hunter2", "two"}},
 	}
@@ -26,7 +27,7 @@ func TestReportForms(t *testing.T) {
 	secrets.Add("hunter2")
 	write := func(format string) string {
 		var out strings.Builder
-		p := &program{system: system{stdout: &out}, settings: &settings{Report: format}, secrets: secrets}
+		p := &program{system: system{stdout: &out}, settings: &settings{Report: format}, secrets: secrets, began: time.Now().Add(-time.Minute)}
 		if err := p.writeReport("check", results); err != nil {
 			t.Fatal(err)
 		}
@@ -36,7 +37,7 @@ func TestReportForms(t *testing.T) {
 	if err := json.Unmarshal([]byte(write("json")), &doc); err != nil {
 		t.Fatal(err)
 	}
-	if doc.OK || doc.Command != "check" || len(doc.Results) != 3 || !reflect.DeepEqual(doc.Results[2].Errors, []string{"one <&> ********", "two"}) {
+	if doc.Seconds < 60 || doc.Results[0].Seconds != 1.234 || doc.OK || doc.Command != "check" || len(doc.Results) != 3 || !reflect.DeepEqual(doc.Results[2].Errors, []string{"one <&> ********", "two"}) {
 		t.Errorf("json: %+v", doc)
 	}
 	text := write("junit")
@@ -45,7 +46,8 @@ func TestReportForms(t *testing.T) {
 		t.Fatal(err)
 	}
 	failure := suites.Suite.Cases[2].Failure
-	if suites.Tests != 3 || suites.Suite.Failures != 1 || failure == nil || failure.Message != "one <&> ********" || failure.Text != "one <&> ********\ntwo" ||
+	if !strings.HasPrefix(suites.Time, "6") || suites.Suite.Time != suites.Time || suites.Suite.Cases[0].Time != "1.234" || suites.Suite.Cases[1].Time != "0.000" ||
+		suites.Tests != 3 || suites.Suite.Failures != 1 || failure == nil || failure.Message != "one <&> ********" || failure.Text != "one <&> ********\ntwo" ||
 		suites.Suite.Cases[0].Failure != nil || suites.Suite.Cases[1].Output != "changed" {
 		t.Errorf("junit: %s", text)
 	}
@@ -62,15 +64,15 @@ func TestReportForms(t *testing.T) {
 func TestOnetimeResults(t *testing.T) {
 	failed := errors.New("no")
 	statuses := []resource.Status{
-		{Name: "a", Dest: "/a"}, {Name: "b", Dest: "/b", Writes: 1}, {Name: "c", Dest: "/c", Differs: true}, {Name: "d", Dest: "/d", Err: failed},
+		{Name: "a", Dest: "/a"}, {Name: "b", Dest: "/b", Writes: 1, RenderTook: time.Second, CheckTook: 20 * time.Millisecond, ReloadTook: time.Millisecond}, {Name: "c", Dest: "/c", Differs: true}, {Name: "d", Dest: "/d", Err: failed},
 	}
-	broken := errors.Join(&resource.FileError{Path: "conf.d/e", Err: errors.Join(errors.New("e:1"), errors.New("e:2"))}, errors.New("all"))
+	broken := errors.Join(&resource.FileError{Path: "conf.d/e", Took: time.Second, Err: errors.Join(errors.New("e:1"), errors.New("e:2"))}, errors.New("all"))
 	err := errors.Join(&resource.Error{Name: "d", Dest: "/d", Err: failed}, errors.New("the store"))
 	got := onetimeResults(statuses, broken, err)
 	want := []result{
-		{"a", "/a", resultOK, nil}, {"b", "/b", resultChanged, nil}, {"c", "/c", resultChanged, nil}, {"d", "/d", resultFailed, []string{"no"}},
-		{"conf.d/e", "conf.d/e", resultFailed, []string{"e:1", "e:2"}}, {"confd", "", resultFailed, []string{"all"}},
-		{"confd", "", resultFailed, []string{"the store"}},
+		{"a", "/a", 0, resultOK, nil}, {"b", "/b", 1.021, resultChanged, nil}, {"c", "/c", 0, resultChanged, nil}, {"d", "/d", 0, resultFailed, []string{"no"}},
+		{"conf.d/e", "conf.d/e", 1, resultFailed, []string{"e:1", "e:2"}}, {"confd", "", 0, resultFailed, []string{"all"}},
+		{"confd", "", 0, resultFailed, []string{"the store"}},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got\n%+v\nwant\n%+v", got, want)

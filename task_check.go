@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"confd/resource"
 	"confd/template"
@@ -44,7 +45,7 @@ func (p *program) check(elsewhere bool, inSettings error) int {
 	resources, broken := resource.LoadDir(p.ConfDir, opts)
 	results := brokenResults(broken)
 	for _, r := range resources {
-		results = append(results, result{Name: r.Path, File: r.Path, Result: resultOK})
+		results = append(results, result{Name: r.Path, File: r.Path, Result: resultOK, Seconds: secondsOf(r.LoadTook)})
 	}
 	if inSettings != nil {
 		r := result{Name: "confd.toml", Result: resultFailed}
@@ -113,11 +114,12 @@ func checkOrphans(dir string, resources []*resource.Resource, results []result) 
 		case slices.ContainsFunc(resources, func(r *resource.Resource) bool { return r.Src == path }):
 			return nil
 		}
+		began := time.Now()
 		t, err := template.Parse(path, template.Options{Dir: dir})
 		if err == nil {
 			err = t.Check()
 		}
-		r := result{Name: path, File: path, Result: resultOK}
+		r := result{Name: path, File: path, Result: resultOK, Seconds: secondsOf(time.Since(began))}
 		if err != nil && !mentions(results, err) {
 			r.Result = resultFailed
 			for _, e := range flatten(err) {

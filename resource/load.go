@@ -71,6 +71,7 @@ type Options struct {
 type FileError struct {
 	Path string
 	Err  error
+	Took time.Duration // to read it and its template
 }
 
 func (e *FileError) Error() string { return e.Err.Error() }
@@ -103,17 +104,20 @@ func LoadDir(confDir string, opts Options) ([]*Resource, error) {
 	var resources []*Resource
 	owners := make(map[string]*Resource) // :: destination, as written and resolved → its resource
 	for _, path := range paths {
+		began := time.Now()
 		r, err := loadFile(path, opts)
+		took := time.Since(began)
 		if err == nil {
 			err = claim(owners, r)
 		} else if opts.Strict && r != nil && r.Dest != "" {
 			err = errors.Join(err, claim(owners, r))
 		}
 		if err != nil {
-			errs = append(errs, &FileError{Path: path, Err: err})
+			errs = append(errs, &FileError{Path: path, Err: err, Took: took})
 			continue
 		}
 		r.Name = strings.TrimPrefix(path, dir+string(filepath.Separator))
+		r.LoadTook = took
 		r.log = opts.Log.With("resource", r.Name)
 		r.status = Status{Name: r.Name, Dest: r.Dest, Bundle: r.Bundle}
 		resources = append(resources, r)

@@ -146,6 +146,7 @@ type Resource struct {
 
 	CheckTimeout  time.Duration // of one run
 	ReloadTimeout time.Duration // of one run
+	LoadTook      time.Duration // to read its file and template
 
 	opts      Options
 	destAt    string // where dest stands, as "file:line:column"
