@@ -30,6 +30,9 @@ func (p *program) pass(ctx context.Context) (statuses []resource.Status, broken,
 	resources, broken := p.load()
 	st := &store{}
 	if p.Backend == "raftkv" {
+		if err := p.wantStore(); err != nil {
+			return nil, broken, err
+		}
 		if st.node, err = p.openNode(ctx, p.clientURL(&net.TCPAddr{})); err != nil {
 			return nil, broken, err
 		}
@@ -46,6 +49,29 @@ func (p *program) pass(ctx context.Context) (statuses []resource.Status, broken,
 	runner := p.newRunner(backend, resources, broken)
 	err = runner.Once(ctx)
 	return runner.Status(), broken, err
+}
+
+// wantStore returns an error if a store would have to be made for a run that changes
+// nothing.
+func (p *program) wantStore() error {
+	if !p.Noop {
+		return nil
+	}
+	return p.haveStore()
+}
+
+// haveStore returns an error if there is no store in the data directory yet.
+func (p *program) haveStore() error {
+	dir := filepath.Join(p.DataDir, "store")
+	entries, err := os.ReadDir(dir)
+	switch {
+	case errors.Is(err, os.ErrNotExist) || err == nil && len(entries) == 0:
+		return hint(fmt.Errorf("there is no store in the data directory %q, and none is made to look at it", p.DataDir),
+			"name the directory of the store with -data-dir, a running store with -node, or a file of values with -file")
+	case err != nil:
+		return fmt.Errorf("looking for the store: %w", err)
+	}
+	return nil
 }
 
 // load reads the template resources. With an error, those that are in order.

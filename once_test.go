@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -75,6 +76,27 @@ func TestOnceModes(t *testing.T) {
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
+}
+
+// TestOnceMakesNoStore checks that what only looks leaves no store where there was none.
+func TestOnceMakesNoStore(t *testing.T) {
+	dir, dest := newConfDir(t, "x")
+	for _, args := range [][]string{
+		{"diff", "-confdir", dir},
+		{"-onetime", "-noop", "-confdir", dir},
+		{"render", "-backend=raftkv", filepath.Join(dir, "templates/app.tmpl")},
+	} {
+		for _, data := range []string{filepath.Join(t.TempDir(), "fresh"), t.TempDir()} {
+			before := exists(data)
+			code, stdout, stderr := runIt(t.Context(), nil, append(args, "-data-dir", data, "-addr=127.0.0.1:0", "-peer-addr=127.0.0.1:0", noConfig(t))...)
+			if code != exitFailure || stdout != "" || !strings.Contains(stderr, fmt.Sprintf("error: there is no store in the data directory %q", data)) || !strings.Contains(stderr, "confd: hint: ") {
+				t.Errorf("%q: exit code %d, %s%s", args, code, stdout, stderr)
+			}
+			if entries, _ := os.ReadDir(data); exists(data) != before || len(entries) != 0 || exists(dest) {
+				t.Errorf("%q: something was made in %s", args, data)
+			}
+		}
+	}
 }
 
 // TestOnceFaults checks that every fault is a line and stops nothing else.

@@ -113,6 +113,9 @@ func (p *program) values(ctx context.Context, files []string) (backends.Keys, er
 	}
 	st := &store{}
 	if p.Backend == "raftkv" {
+		if err := p.haveStore(); err != nil {
+			return nil, err
+		}
 		node, err := p.openNode(ctx, "")
 		if err != nil {
 			return nil, err
