@@ -47,6 +47,7 @@ type command struct {
 
 	dashValue bool // the value may begin with "-"
 	program   bool // the arguments behind the first are a program's, with its flags
+	writes    bool // it waits longer for an answer: see writePatience
 	endless   bool // --total-timeout does not hold
 	offline   bool // no server is asked
 	daemon    bool // it is about files and not a store, and takes the daemon's options

@@ -22,7 +22,7 @@ func userCommands() []command {
 	roles := []ctlFlag{{name: "roles", arg: "ROLES", help: "names of roles, with commas between; may be repeated"}}
 	return []command{
 		{
-			name: "user add", args: "NAME", min: 1, max: 1, few: userRequired, refused: ctlFailure, notRun: true,
+			name: "user add", writes: true, args: "NAME", min: 1, max: 1, few: userRequired, refused: ctlFailure, notRun: true,
 			help: "make a user with a password", detail: passwordNote + " There must be a user root before auth enable.",
 			examples: []example{{"The first user", "confd user add root"}, {"From a file", "confd user add alice < alice.password"}},
 			run:      runUserAdd,
@@ -50,24 +50,24 @@ func userCommands() []command {
 			},
 		},
 		{
-			name: "user remove", args: "NAME", min: 1, max: 1, few: userRequired, refused: ctlFailure, notRun: true,
+			name: "user remove", writes: true, args: "NAME", min: 1, max: 1, few: userRequired, refused: ctlFailure, notRun: true,
 			help: "remove a user", examples: []example{{"Remove a user", "confd user remove alice"}},
 			run: func(ctx context.Context, c *call) error {
 				return c.done(c.conn.DeleteUser(ctx, c.args[0]), "User %s removed", c.args[0])
 			},
 		},
 		{
-			name: "user grant", args: "NAME", max: 1, flags: roles, refused: ctlFailure, notRun: true,
+			name: "user grant", writes: true, args: "NAME", max: 1, flags: roles, refused: ctlFailure, notRun: true,
 			help: "give roles to a user", examples: []example{{"Two roles", "confd user grant --roles web,db alice"}},
 			run: func(ctx context.Context, c *call) error { return runUserRoles(ctx, c, c.conn.GrantRoles) },
 		},
 		{
-			name: "user revoke", args: "NAME", max: 1, flags: roles, refused: ctlFailure, notRun: true,
+			name: "user revoke", writes: true, args: "NAME", max: 1, flags: roles, refused: ctlFailure, notRun: true,
 			help: "take roles from a user", examples: []example{{"Take a role away", "confd user revoke --roles db alice"}},
 			run: func(ctx context.Context, c *call) error { return runUserRoles(ctx, c, c.conn.RevokeRoles) },
 		},
 		{
-			name: "user passwd", args: "NAME", min: 1, max: 1, few: userRequired, refused: ctlFailure, notRun: true,
+			name: "user passwd", writes: true, args: "NAME", min: 1, max: 1, few: userRequired, refused: ctlFailure, notRun: true,
 			help: "change a user's password", detail: passwordNote,
 			examples: []example{{"A new password", "confd user passwd alice"}},
 			run:      runPasswd,
@@ -84,19 +84,19 @@ func roleCommands() []command {
 	}
 	return []command{
 		{
-			name: "role add", args: "NAME", min: 1, max: 1, few: roleRequired, refused: ctlFailure,
+			name: "role add", writes: true, args: "NAME", min: 1, max: 1, few: roleRequired, refused: ctlFailure,
 			help: "make a role, without permissions", examples: []example{{"A role", "confd role add web"}},
 			run: func(ctx context.Context, c *call) error {
 				return c.done(c.conn.CreateRole(ctx, c.args[0]), "Role %s created", c.args[0])
 			},
 		},
 		{
-			name: "role grant", args: "NAME", max: 1, flags: permissions, refused: ctlFailure,
+			name: "role grant", writes: true, args: "NAME", max: 1, flags: permissions, refused: ctlFailure,
 			help: "add a permission to a role", examples: []example{{"All below a directory", "confd role grant --path '/services/*' --readwrite web"}},
 			run: func(ctx context.Context, c *call) error { return runPermission(ctx, c, c.conn.GrantPermissions) },
 		},
 		{
-			name: "role revoke", args: "NAME", max: 1, flags: permissions, refused: ctlFailure,
+			name: "role revoke", writes: true, args: "NAME", max: 1, flags: permissions, refused: ctlFailure,
 			help: "take a permission from a role", examples: []example{{"Reading only", "confd role revoke --path '/services/*' --write web"}},
 			run: func(ctx context.Context, c *call) error { return runPermission(ctx, c, c.conn.RevokePermissions) },
 		},
@@ -117,7 +117,7 @@ func roleCommands() []command {
 			},
 		},
 		{
-			name: "role remove", args: "NAME", min: 1, max: 1, few: roleRequired, refused: ctlFailure,
+			name: "role remove", writes: true, args: "NAME", min: 1, max: 1, few: roleRequired, refused: ctlFailure,
 			help: "remove a role", examples: []example{{"Remove a role", "confd role remove web"}},
 			run: func(ctx context.Context, c *call) error {
 				return c.done(c.conn.DeleteRole(ctx, c.args[0]), "Role %s removed", c.args[0])
@@ -129,7 +129,7 @@ func roleCommands() []command {
 func authCommands() []command {
 	return []command{
 		{
-			name: "auth enable", refused: ctlFailure, notRun: true,
+			name: "auth enable", writes: true, refused: ctlFailure, notRun: true,
 			help: "ask for user names and passwords from now on", detail: "There must be a user root. Who gives no name has the role guest, which may do all until it is changed.",
 			examples: []example{{"Turn it on", "confd auth enable"}},
 			run: func(ctx context.Context, c *call) error {
@@ -137,7 +137,7 @@ func authCommands() []command {
 			},
 		},
 		{
-			name: "auth disable", refused: ctlFailure, notRun: true,
+			name: "auth disable", writes: true, refused: ctlFailure, notRun: true,
 			help: "let everybody do everything again", examples: []example{{"Turn it off", "confd auth disable -u root"}},
 			run: func(ctx context.Context, c *call) error {
 				return c.done(c.conn.DisableAuth(ctx), "Authentication Disabled")

@@ -36,7 +36,7 @@ func copyCommands() []command {
 			run: runExport,
 		},
 		{
-			name: "import", args: "[FILE]", max: 1, endless: true, refused: ctlRefused,
+			name: "import", writes: true, args: "[FILE]", max: 1, endless: true, refused: ctlRefused,
 			help:  "write the keys of a copy into the store",
 			flags: []ctlFlag{{name: "keep", help: "leave keys alone that exist"}},
 			detail: "FILE is what export wrote, or the answer of the API to GET /v2/keys/?recursive=true of any etcd with the v2 API, " +

@@ -25,7 +25,7 @@ var (
 func writeCommands() []command {
 	return []command{
 		{
-			name: "set", args: "KEY [VALUE]", min: 1, max: 2, few: keyRequired, dashValue: true, refused: ctlRefused,
+			name: "set", writes: true, args: "KEY [VALUE]", min: 1, max: 2, few: keyRequired, dashValue: true, refused: ctlRefused,
 			help: "store a value", detail: stdinNote + " " + dashValueNote,
 			flags: []ctlFlag{
 				ttlFlag,
@@ -40,7 +40,7 @@ func writeCommands() []command {
 			run: runSet,
 		},
 		{
-			name: "mk", args: "KEY [VALUE]", min: 1, max: 2, few: keyRequired, dashValue: true, refused: ctlRefused,
+			name: "mk", writes: true, args: "KEY [VALUE]", min: 1, max: 2, few: keyRequired, dashValue: true, refused: ctlRefused,
 			help: "store a value under a key that does not exist yet", detail: stdinNote + " " + dashValueNote,
 			flags: []ctlFlag{ttlFlag, {name: "in-order", help: "make a key below KEY, whose name sorts behind those made before"}},
 			examples: []example{
@@ -50,14 +50,14 @@ func writeCommands() []command {
 			run: runMk,
 		},
 		{
-			name: "update", args: "KEY [VALUE]", min: 1, max: 2, few: keyRequired, dashValue: true, refused: ctlRefused,
+			name: "update", writes: true, args: "KEY [VALUE]", min: 1, max: 2, few: keyRequired, dashValue: true, refused: ctlRefused,
 			help: "change the value of a key that exists", detail: stdinNote + " " + dashValueNote + " Without --ttl the key is to stay for ever.",
 			flags:    []ctlFlag{ttlFlag},
 			examples: []example{{"Change a value", "confd update /app/host 10.0.0.2"}},
 			run:      runUpdate,
 		},
 		{
-			name: "mkdir", args: "KEY", min: 1, max: 1, few: keyRequired, refused: ctlRefused,
+			name: "mkdir", writes: true, args: "KEY", min: 1, max: 1, few: keyRequired, refused: ctlRefused,
 			help: "make a directory that does not exist yet", flags: []ctlFlag{ttlFlag},
 			examples: []example{{"Make a directory", "confd mkdir /services"}},
 			run: func(ctx context.Context, c *call) error {
@@ -65,7 +65,7 @@ func writeCommands() []command {
 			},
 		},
 		{
-			name: "setdir", args: "KEY", min: 1, max: 1, few: keyRequired, refused: ctlRefused,
+			name: "setdir", writes: true, args: "KEY", min: 1, max: 1, few: keyRequired, refused: ctlRefused,
 			help: "make a directory, in place of a value if there is one", flags: []ctlFlag{ttlFlag},
 			detail:   "A directory that exists is refused; updatedir changes its time to live.",
 			examples: []example{{"Make a directory that goes after an hour", "confd setdir --ttl 3600 /sessions"}},
@@ -74,7 +74,7 @@ func writeCommands() []command {
 			},
 		},
 		{
-			name: "updatedir", args: "KEY", min: 1, max: 2, few: keyRequired, refused: ctlRefused,
+			name: "updatedir", writes: true, args: "KEY", min: 1, max: 2, few: keyRequired, refused: ctlRefused,
 			help: "change the time to live of a directory", flags: []ctlFlag{ttlFlag},
 			detail:   "Without --ttl the directory is to stay for ever. A second argument, which etcdctl asks for, is ignored.",
 			examples: []example{{"Another hour", "confd updatedir --ttl 3600 /sessions"}},
@@ -116,7 +116,7 @@ func readCommands() []command {
 func removeCommands() []command {
 	return []command{
 		{
-			name: "rm", args: "KEY", min: 1, max: 1, few: keyRequired, refused: ctlRefused,
+			name: "rm", writes: true, args: "KEY", min: 1, max: 1, few: keyRequired, refused: ctlRefused,
 			help: "remove a key",
 			flags: []ctlFlag{
 				{name: "recursive", also: []string{"r"}, help: "or a directory with all that is below"},
@@ -131,7 +131,7 @@ func removeCommands() []command {
 			run: runRm,
 		},
 		{
-			name: "rmdir", args: "KEY", min: 1, max: 1, few: keyRequired, refused: ctlRefused,
+			name: "rmdir", writes: true, args: "KEY", min: 1, max: 1, few: keyRequired, refused: ctlRefused,
 			help: "remove an empty directory, or a key", examples: []example{{"Remove a directory", "confd rmdir /services"}},
 			run: func(ctx context.Context, c *call) error {
 				return c.removed(c.conn.Delete(ctx, c.args[0], client.DeleteOptions{Dir: true}))

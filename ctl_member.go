@@ -26,20 +26,20 @@ func memberCommands() []command {
 			run:      runMemberList,
 		},
 		{
-			name: "member add", args: "NAME PEERURL", min: 2, max: 2, few: "Provide a name and a single member peerURL",
+			name: "member add", writes: true, args: "NAME PEERURL", min: 2, max: 2, few: "Provide a name and a single member peerURL",
 			refused: ctlFailure, notRun: true,
 			help:     "make room for a new member, and print what it is to be started with",
 			examples: []example{{"A third member", "confd member add web3 http://10.0.0.3:7001"}},
 			run:      runMemberAdd,
 		},
 		{
-			name: "member remove", args: "ID", min: 1, max: 1, few: "Provide a single member ID", refused: ctlFailure, notRun: true,
+			name: "member remove", writes: true, args: "ID", min: 1, max: 1, few: "Provide a single member ID", refused: ctlFailure, notRun: true,
 			help:     "take a member out of the cluster for ever",
 			examples: []example{{"Remove a member", "confd member remove 6e3bd23ae5f1eae0"}},
 			run:      runMemberRemove,
 		},
 		{
-			name: "member update", args: "ID PEERURLS", min: 2, max: 2,
+			name: "member update", writes: true, args: "ID PEERURLS", min: 2, max: 2,
 			few:     "Provide an ID and a list of comma separated peerURL (0xabcd http://example.com,http://example1.com)",
 			refused: ctlFailure, notRun: true,
 			help:     "change the addresses that a member is reached at by the others",

@@ -50,9 +50,9 @@ var globalFlags = []ctlFlag{
 		help: "find the servers by the SRV records _etcd-client-ssl._tcp and _etcd-client._tcp of the domain"},
 	{name: "insecure-discovery", env: "ETCDCTL_INSECURE_DISCOVERY", help: "use servers found by SRV record without TLS, too"},
 	{name: "output", also: []string{"o"}, arg: "FORM", kind: isForm, def: "simple", help: "form of the output: simple, extended or json"},
-	{name: "timeout", arg: "DURATION", kind: isDuration, def: "2s", help: "time for one server to answer, as in 500ms or 1m"},
+	{name: "timeout", arg: "DURATION", kind: isDuration, def: "2s", help: "time for one server to answer, as in 500ms or 1m; 10s if the command writes, which the store may refuse after 7s only"},
 	{name: "total-timeout", arg: "DURATION", kind: isDuration, def: "5s",
-		help: "time for the command, unless it watches or copies; 0 is no limit"},
+		help: "time for the command, unless it watches or copies; 10s if it writes; 0 is no limit"},
 	{name: "username", also: []string{"u"}, arg: "USER[:PASSWORD]", env: "ETCDCTL_USERNAME",
 		help: "user to log in as; without a password it is asked for, and read from standard input if that is no terminal"},
 	{name: "cert-file", arg: "FILE", env: "ETCDCTL_CERT_FILE", help: "certificate to show to the server"},
@@ -291,8 +291,16 @@ func (c *call) number(name string) uint64 {
 	return n
 }
 
+// writePatience is how long a command that writes waits, unless it is told otherwise. A
+// store without a leader refuses a write after 5 s and two election timeouts, 7 s as a
+// rule; who gives up before that does not know what has become of it.
+const writePatience = 10 * time.Second
+
 // duration returns the value of a flag that is a duration.
 func (c *call) duration(name string) time.Duration {
+	if c.cmd.writes && c.flags[name] == nil && (name == "timeout" || name == "total-timeout") {
+		return writePatience
+	}
 	d, _ := time.ParseDuration(c.text(name)) // checked when it was parsed
 	return d
 }

@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -310,6 +311,26 @@ func TestTotalTimeout(t *testing.T) {
 		code, _, stderr := ctl(t, "", nil, "--endpoints", server.URL, flag, "50ms", "get", "/a")
 		if code != ctlNoServer || !strings.Contains(stderr, "confd: error:") || time.Since(start) > 4*time.Second {
 			t.Errorf("%s: exit code %d after %v: %s", flag, code, time.Since(start), stderr)
+		}
+	}
+}
+
+// TestWritePatience checks that every command that changes something waits for longer than
+// a store needs to say that it has no leader, unless it is told otherwise.
+func TestWritePatience(t *testing.T) {
+	const answer = 7 * time.Second
+	reads := []string{"get", "ls", "watch", "exec-watch", "export", "backup", "restore", "recover", "member list", "cluster-health", "cluster",
+		"user get", "user list", "role get", "role list", "status", "rollback"}
+	for _, cmd := range commands() {
+		c := &call{cmd: cmd}
+		for _, name := range []string{"timeout", "total-timeout"} {
+			if got := c.duration(name); (got > answer) == slices.Contains(reads, cmd.name) {
+				t.Errorf("%s: --%s is %v", cmd.name, name, got)
+			}
+		}
+		c.flags = given{"timeout": {"1s"}}
+		if got := c.duration("timeout"); got != time.Second {
+			t.Errorf("%s --timeout 1s: %v", cmd.name, got)
 		}
 	}
 }
