@@ -325,3 +325,31 @@ func TestClocksJump(t *testing.T) {
 		}
 	})
 }
+
+// TestOutage: a node says since when it has not heard of a leader, and that it does again.
+func TestOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newMemCluster(t)
+		leader, rest := c.leader()
+		for _, n := range append(rest, leader) {
+			if since, err := n.Outage(); err != nil || !since.IsZero() {
+				t.Errorf("%s: %v since %v", n.cfg.Name, err, since)
+			}
+		}
+		cut := time.Now()
+		c.cutOff(rest[0])
+		time.Sleep(time.Minute)
+		since, err := rest[0].Outage()
+		if err == nil || since.Before(cut.Add(-time.Second)) || since.After(cut.Add(time.Second)) {
+			t.Errorf("cut off at %v: %v since %v", cut, err, since)
+		}
+		if _, err := leader.Outage(); err != nil {
+			t.Errorf("the leader: %v", err)
+		}
+		c.net.heal()
+		time.Sleep(time.Minute)
+		if since, err := rest[0].Outage(); err != nil || !since.IsZero() {
+			t.Errorf("back again: %v since %v", err, since)
+		}
+	})
+}
