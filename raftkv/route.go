@@ -140,15 +140,21 @@ func (n *Node) logRoute(old, now *route, before string, lost time.Time) {
 			cause = "another node has begun a newer term"
 		}
 		if n.handingOver.Load() {
-			cause = "handed over, because this node ends"
+			cause = "this node ends"
+			if n.isRemoved(n.dir.id) {
+				cause = "this node was removed"
+			}
+			n.log.Info("leadership handed over", "cause", cause, "term", old.term, "led for", time.Since(old.since))
+			break
 		}
 		n.log.Warn("leadership lost", "cause", cause, "term", old.term, "led for", time.Since(old.since))
 	case now == nil:
+		if n.transport.handed.Swap(false) {
+			n.log.Info("the leader hands over to this node", "leader", n.label(old.leader), "followed for", time.Since(old.since))
+			break
+		}
 		cause := "another member stands for election"
-		switch {
-		case n.transport.handed.Swap(false):
-			cause = "it has handed over to this node"
-		case n.stood.Swap(false):
+		if n.stood.Swap(false) {
 			cause = "no sign of life from it"
 		}
 		n.log.Warn("lost the leader", "leader", n.label(old.leader), "cause", cause, "followed for", time.Since(old.since))
