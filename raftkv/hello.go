@@ -67,6 +67,7 @@ var (
 	// ErrRemoved means that this node was removed from its cluster.
 	ErrRemoved = errors.New("this node was removed from the cluster; to have it join again, stop it and delete its data directory")
 
+	errHTTP      = errors.New("a server of HTTP is there, as on the client port of a node; name the peer port, 7001 as a rule, and not 4001")
 	errOtherNode = errors.New("another node has the address")
 	errNoMember  = errors.New("not part of a cluster yet")
 )
@@ -89,6 +90,12 @@ func (r *helloReply) refusal(from hello) error {
 		return fmt.Errorf("node %s (%s) is %w", r.ID, r.Name, errNoMember)
 	}
 	return fmt.Errorf("node %s (%s) refuses the connection: %s", r.ID, r.Name, r.Refused)
+}
+
+// turnedAway reports whether the other node has answered a hello and does not want the
+// connection.
+func turnedAway(err error) bool {
+	return slices.ContainsFunc([]error{ErrOtherCluster, ErrRemoved, errOtherNode, errNoMember}, func(e error) bool { return errors.Is(err, e) })
 }
 
 // greet answers a hello for a connection of that kind.
@@ -120,11 +127,19 @@ func (n *Node) hello(to string) hello {
 	return hello{Protocol: n.cfg.Hooks.protocol(), Cluster: n.ClusterID(), ID: n.dir.id, Name: n.cfg.Name, To: to, Version: n.cfg.Version}
 }
 
+// helloEnd ends the JSON of a hello, which may have white space behind it. It has a server
+// of HTTP answer at once, that what it got is no request.
+const helloEnd = "\r\n\r\n"
+
 // sayHello makes the dialling side's part, and returns the answer of a node that
 // welcomes it. The caller has set a deadline.
 func sayHello(c net.Conn, proto byte, h hello) (helloReply, error) {
 	var r helloReply
-	if err := writeJSON(c, []byte{proto}, h); err != nil {
+	b, err := json.Marshal(h)
+	if err == nil {
+		err = writeSized(c, []byte{proto}, append(b, helloEnd...))
+	}
+	if err != nil {
 		return r, err
 	}
 	if err := readJSON(c, &r); err != nil {
@@ -152,9 +167,14 @@ func writeJSON(w io.Writer, before []byte, v any) error {
 	if err != nil {
 		return err
 	}
+	return writeSized(w, before, b)
+}
+
+// writeSized writes b with its length in front, and that behind what comes before.
+func writeSized(w io.Writer, before, b []byte) error {
 	out := append(before, 0, 0, 0, 0)
 	binary.LittleEndian.PutUint32(out[len(before):], uint32(len(b)))
-	_, err = w.Write(append(out, b...))
+	_, err := w.Write(append(out, b...))
 	return err
 }
 
@@ -164,6 +184,9 @@ func readJSON(r io.Reader, v any) error {
 		return err
 	}
 	n := binary.LittleEndian.Uint32(head[:])
+	if string(head[:]) == "HTTP" {
+		return errHTTP
+	}
 	if n > maxHello {
 		return errors.New("what is there is no node of this store; an etcd speaks another protocol")
 	}

@@ -295,26 +295,42 @@ func (n *Node) announceLoop() {
 func (n *Node) announceTo(nodes []string) bool {
 	ctx, cancel := context.WithTimeout(n.ctx, joinTimeout)
 	defer cancel()
-	results := make(chan bool, len(nodes))
+	type result struct {
+		node string
+		err  error
+	}
+	results := make(chan result, len(nodes))
 	for _, node := range nodes {
 		n.wg.Go(func() {
 			var w welcome
 			err := n.callAt(ctx, node, methodAnnounce, n.introduction(), &w)
-			switch {
-			case isFinal(err):
-				n.log.Error("a node refuses this one", "node", n.label(node), "err", err)
-			case err != nil:
-				n.log.Debug("telling a node where this one is", "node", node, "err", err)
-			}
 			n.peers.rumoured(w.Addrs)
-			results <- err == nil
+			results <- result{node, err}
 		})
 	}
 	all := true
 	for range nodes {
-		all = <-results && all
+		r := <-results
+		all = r.err == nil && all
+		n.tellRefusal(r.node, r.err)
 	}
 	return all
+}
+
+// tellRefusal tells people, now and then, that a node does not want this one.
+func (n *Node) tellRefusal(node string, err error) {
+	if !isFinal(err) || time.Since(n.refusals[node]) < joinTell {
+		if err != nil {
+			n.log.Debug("telling a node where this one is", "node", node, "err", err)
+		}
+		return
+	}
+	n.refusals[node] = time.Now()
+	what := "a node refuses this one"
+	if errors.Is(err, ErrOtherCluster) {
+		what = "a node of this cluster is part of another one now; if that was made by confd recover, stop this node, delete its data directory, and start it with -peers"
+	}
+	n.log.Error(what, "node", n.label(node), "err", err)
 }
 
 // announced is the other side of announceTo. The leader writes the record anew if it has

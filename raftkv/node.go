@@ -62,8 +62,9 @@ type Node struct {
 	pulse        pulse                      // of the leader that this node follows
 	stood        atomic.Bool                // this node has stood for election since the last leader
 	handingOver  atomic.Bool
-	stuck        atomic.Int64  // Unix nanoseconds since when raft refuses entries as it hands over; see watchTransfer
-	ready        chan struct{} // closed when this node has had everything acknowledged before it started
+	refusals     map[string]time.Time // :: node that does not want this one → when that was told last; owned by announceLoop
+	stuck        atomic.Int64         // Unix nanoseconds since when raft refuses entries as it hands over; see watchTransfer
+	ready        chan struct{}        // closed when this node has had everything acknowledged before it started
 
 	ctx       context.Context // ends with the node
 	cancel    context.CancelFunc
@@ -113,6 +114,7 @@ func newNode(cfg Config) *Node {
 		tree:         tree.New(),
 		clock:        newClock(cfg.Now, cfg.Log),
 		queue:        newQueue(max(64<<20, 4*cfg.MaxValue)),
+		refusals:     make(map[string]time.Time),
 		requests:     sync.Pool{New: newRequest},
 		readers:      newReaders(),
 		registry:     registry{turn: newTurn()},

@@ -80,6 +80,9 @@ var notTaken = frame{kind: kindGoodbye}
 // has answered.
 func (p *peerClient) call(ctx context.Context, kind byte, payload []byte) ([]byte, error) {
 	c, err := p.connect(ctx)
+	if turnedAway(err) {
+		return nil, &wireError{err.Error(), []error{errUnreachable, err}} // reached, and nothing was sent
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errUnreachable, err)
 	}
