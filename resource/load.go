@@ -158,10 +158,18 @@ func findFiles(confDir, dir string) ([]string, error) {
 
 func missing(what, path, hint string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s %q does not exist; %s: %w", what, path, hint, fs.ErrNotExist)
+		return absent("%s %q does not exist; %s", what, path, hint)
 	}
 	return fmt.Errorf("reading %s: %w", what, err)
 }
+
+// An absence is [fs.ErrNotExist], in words that say what does not exist.
+type absence string
+
+func absent(format string, args ...any) error { return absence(fmt.Sprintf(format, args...)) }
+
+func (a absence) Error() string      { return string(a) }
+func (absence) Is(target error) bool { return target == fs.ErrNotExist }
 
 type finder struct {
 	files []string

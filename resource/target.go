@@ -44,7 +44,7 @@ func resolve(dest string) (string, error) {
 		case errors.Is(err, fs.ErrNotExist) && len(rest) == 0:
 			return next, nil
 		case errors.Is(err, fs.ErrNotExist):
-			return "", fmt.Errorf("directory %q does not exist; create it, or correct dest: %w", next, fs.ErrNotExist)
+			return "", absent("directory %q does not exist; create it, or correct dest", next)
 		case err != nil:
 			return "", fmt.Errorf("resolving dest: %w", err)
 		case info.Mode()&fs.ModeSymlink == 0:

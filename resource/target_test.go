@@ -133,6 +133,9 @@ func TestDestFaults(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.HasPrefix(err.Error(), "resource a.toml (dest ") {
 				t.Errorf("got %v, want %q", err, test.want)
 			}
+			if err != nil && strings.Contains(err.Error(), "file does not exist") {
+				t.Errorf("it says the same twice: %v", err)
+			}
 		})
 	}
 }
