@@ -93,6 +93,9 @@ func (s *settings) peerList() ([]string, error) {
 	return hosts, errors.Join(errs...)
 }
 
+// etcdDefaultName is the name of an etcd that is given none; ours is the machine's.
+const etcdDefaultName = "default"
+
 // initialCluster returns host and port of the nodes of -initial-cluster, one for each
 // name, in the order of the names, which is the same on all of them.
 func (s *settings) initialCluster() ([]string, error) {
@@ -124,6 +127,9 @@ func (s *settings) initialCluster() ([]string, error) {
 	case named != "" && own != s.Name:
 		return nil, hint(fmt.Errorf("%s: %s is at %s there, and this node of that name at %s", s.spelt[option], s.Name, named, s.peerAddr()),
 			"set -peer-addr %s, or correct the list", named)
+	case len(hosts) > 0 && own != s.Name && !(own == etcdDefaultName && s.given["name"] == fromDefault):
+		return nil, hint(fmt.Errorf("%s: there is no %s in it, which is the name of this node; %s is that of %s there", s.spelt[option], s.Name, s.peerAddr(), own),
+			"set -name %s, or correct the list", own)
 	}
 	var list []string
 	for _, name := range sortedKeys(hosts) {

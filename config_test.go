@@ -64,7 +64,7 @@ func sample(o option, n int) string {
 	case "cors":
 		return fmt.Sprintf("http://h%d", n)
 	case "initial-cluster":
-		return fmt.Sprintf("n%d=http://127.0.0.1:7001", n)
+		return fmt.Sprintf("default=http://127.0.0.1:7001,default=http://h%d:1", n)
 	case "discovery":
 		return fmt.Sprintf("http://h:1/%d", n)
 	case "peers":

@@ -124,6 +124,8 @@ func TestEtcdFaults(t *testing.T) {
 		{"-initial-cluster here=http://h:1,b=http://h:2", "", "error: -initial-cluster: here is at h:1 there, and this node of that name at 127.0.0.1:7001\nhint: set -peer-addr h:1, or correct the list"},
 		{"-initial-cluster a=http://127.0.0.1:7001,here=http://h:2", "", "error: -initial-cluster: here is at h:2 there, and this node of that name at 127.0.0.1:7001\nhint: set -peer-addr h:2, or correct the list"},
 		{"-peers-file /no", "", "error: -peers-file: open /no: no such file or directory"},
+		{"-initial-cluster a=http://127.0.0.1:7001,b=http://h:2", "", "error: -initial-cluster: there is no here in it, which is the name of this node; 127.0.0.1:7001 is that of a there\nhint: set -name a, or correct the list"},
+		{"-name here -initial-cluster default=http://127.0.0.1:7001", "", "error: -initial-cluster: there is no here in it, which is the name of this node; 127.0.0.1:7001 is that of default there\nhint: set -name default, or correct the list"},
 		{"-initial-cluster http://h:1", "", "error: -initial-cluster \"http://h:1\" is not NAME=URL\nhint: as in -initial-cluster here=http://127.0.0.1:7001"},
 		{"-initial-cluster-state existing", "", "error: -initial-cluster-state \"existing\": there is no node to join\nhint: name one with -initial-cluster or -peers"},
 		{"-initial-cluster-state existing -initial-cluster here=http://127.0.0.1:7001", "", "error: -initial-cluster-state \"existing\": there is no node to join\nhint: name one with -initial-cluster or -peers"},
