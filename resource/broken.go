@@ -39,11 +39,19 @@ func (run *Runner) noteBroken(err error) {
 				broken = b.Err
 			}
 		}
-		r.update(func(s *Status) { s.Broken = broken })
+		r.setBroken(broken)
 	}
 	run.mu.Lock()
 	defer run.mu.Unlock()
 	run.broken = found
+}
+
+// setBroken notes why the files of the resource cannot be used as they are now. It may be
+// called while another goroutine applies the resource.
+func (r *Resource) setBroken(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.status.Broken = err
 }
 
 // brokenOf takes an error of Load apart by files. What is about no file is one of its own.

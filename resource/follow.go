@@ -6,6 +6,7 @@ package resource
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 )
@@ -16,10 +17,12 @@ import (
 // backend. One goroutine per lane: they do not wait for each other.
 func (run *Runner) Follow(ctx context.Context) error {
 	working := make(map[*lane]*worker)
+	var leaving []*worker // of lanes that are no more, and in whose reloads something may hang
 	for {
+		leaving = slices.DeleteFunc(leaving, (*worker).hasEnded)
 		for _, l := range run.lanes {
 			if working[l] == nil {
-				working[l] = startWorker(ctx, run, l)
+				working[l] = startWorker(ctx, run, l, before(l, leaving))
 			}
 		}
 		run.tellPassed()
@@ -28,16 +31,16 @@ func (run *Runner) Follow(ctx context.Context) error {
 			for _, w := range working {
 				w.wait()
 			}
+			for _, w := range leaving {
+				w.wait()
+			}
 			return nil
 		case again := <-run.rereads:
 			run.reread(again.retry, func(gone []*lane) {
 				for _, l := range gone {
 					working[l].cancel()
-				}
-				for _, l := range gone {
-					working[l].wait()
+					leaving = append(leaving, working[l])
 					delete(working, l)
-					run.forgetOutages(l)
 				}
 			})
 			for _, l := range run.lanes {
@@ -52,20 +55,45 @@ func (run *Runner) Follow(ctx context.Context) error {
 
 // A worker is the goroutine of a lane.
 type worker struct {
+	lane   *lane
 	cancel context.CancelFunc
-	group  sync.WaitGroup
+	ended  chan struct{} // closed at its end
 }
 
-func startWorker(ctx context.Context, run *Runner, l *lane) *worker {
+// startWorker starts the goroutine of a lane, which begins when those of the lanes whose
+// files and reloads it takes over have ended.
+func startWorker(ctx context.Context, run *Runner, l *lane, before []*worker) *worker {
 	ctx, cancel := context.WithCancel(ctx)
-	w := &worker{cancel: cancel}
-	w.group.Go(func() { l.follow(ctx, run) })
+	w := &worker{lane: l, cancel: cancel, ended: make(chan struct{})}
+	go func() {
+		defer close(w.ended)
+		for _, b := range before {
+			b.wait()
+		}
+		l.takeOver()
+		l.follow(ctx, run)
+		run.forgetOutages(l)
+	}()
 	return w
 }
 
 func (w *worker) wait() {
-	w.group.Wait()
+	<-w.ended
 	w.cancel()
+}
+
+func (w *worker) hasEnded() bool {
+	select {
+	case <-w.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// before returns those that must have ended before the lane begins.
+func before(l *lane, leaving []*worker) []*worker {
+	return slices.DeleteFunc(slices.Clone(leaving), func(w *worker) bool { return !l.touches(w.lane) })
 }
 
 func (l *lane) follow(ctx context.Context, run *Runner) {

@@ -30,6 +30,9 @@ type lane struct {
 	outages int // failed calls of the backend, in a row
 	tried   atomic.Bool
 
+	heirs   map[*Resource]*Resource // :: member → the one of a lane of before that it takes over from
+	resumes map[*reload]*reload     // the same of reloads
+
 	poke    poke
 	working atomic.Int64  // when the pass that is going on has begun, in Unix nanoseconds; 0 = none is
 	bound   time.Duration // of all the commands of a pass

@@ -113,8 +113,9 @@ func (l *lane) same(other *lane) bool {
 }
 
 // replaceLanes returns the lanes for the resources. Those of old that have not changed
-// are taken over as they are; what a reload of the others has behind it is kept.
-func replaceLanes(old []*lane, resources []*Resource) []*lane {
+// are taken over as they are; the others are to take over what their reloads have behind
+// them, and for each of the heirs what it inherits.
+func replaceLanes(old []*lane, resources []*Resource, heirs map[*Resource]*Resource) []*lane {
 	fresh := lanesOf(resources)
 	known := make(map[string]*reload)
 	first := make(map[*Resource]*lane)
@@ -129,13 +130,50 @@ func replaceLanes(old []*lane, resources []*Resource) []*lane {
 			fresh[i] = o
 			continue
 		}
+		l.heirs, l.resumes = make(map[*Resource]*Resource), make(map[*reload]*reload)
+		for _, s := range l.sets {
+			for _, r := range s.members {
+				if heirs[r] != nil {
+					l.heirs[r] = heirs[r]
+				}
+			}
+		}
 		for _, rl := range l.reloads {
 			if o := known[rl.hook.id()]; o != nil {
-				rl.failures, rl.retryAt, rl.ran = o.failures, o.retryAt, o.ran
+				l.resumes[rl] = o
 			}
 		}
 	}
 	return fresh
+}
+
+// takeOver takes over what lanes of before have left to do. Nobody must work them, and
+// nobody this one.
+func (l *lane) takeOver() {
+	for r, old := range l.heirs {
+		r.inherit(old)
+	}
+	for rl, old := range l.resumes {
+		rl.failures, rl.retryAt, rl.ran = old.failures, old.retryAt, old.ran
+	}
+	l.heirs, l.resumes = nil, nil
+}
+
+// touches reports whether the lanes have a destination or a reload in common.
+func (l *lane) touches(other *lane) bool {
+	dests, hooks := make(map[string]bool), make(map[string]bool)
+	for _, s := range other.sets {
+		for _, r := range s.members {
+			dests[r.Dest] = true
+		}
+	}
+	for _, rl := range other.reloads {
+		hooks[rl.hook.id()] = true
+	}
+	return slices.ContainsFunc(l.reloads, func(rl *reload) bool { return hooks[rl.hook.id()] }) ||
+		slices.ContainsFunc(l.sets, func(s *set) bool {
+			return slices.ContainsFunc(s.members, func(r *Resource) bool { return dests[r.Dest] })
+		})
 }
 
 // patience is what a pass may take beside its commands: renderings that wait for those

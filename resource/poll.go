@@ -26,7 +26,7 @@ func (run *Runner) Poll(ctx context.Context, interval time.Duration) error {
 		all := !time.Now().Before(next)
 		if all {
 			if !reread {
-				run.reread(false, func([]*lane) {})
+				run.rereadIdle(false)
 			}
 			next, reread = time.Now().Add(interval), false
 		}
@@ -54,7 +54,7 @@ func (run *Runner) Poll(ctx context.Context, interval time.Duration) error {
 		case <-ctx.Done():
 		case <-timer.C:
 		case again := <-run.rereads:
-			run.reread(again.retry, func([]*lane) {})
+			run.rereadIdle(again.retry)
 			next, reread = time.Now(), true
 			close(again.done)
 		}

@@ -34,9 +34,9 @@ func (run *Runner) Reread(ctx context.Context, retry bool) {
 	}
 }
 
-// reread loads the resources anew. quit is called with the lanes that are no more, and
-// returns when nobody works them.
-func (run *Runner) reread(retry bool, quit func(gone []*lane)) {
+// reread loads the resources anew. leave is called with the lanes that are no more. Each new
+// one has to take over from them, when nobody works them any more.
+func (run *Runner) reread(retry bool, leave func(gone []*lane)) {
 	if run.load == nil {
 		return
 	}
@@ -44,7 +44,7 @@ func (run *Runner) reread(retry bool, quit func(gone []*lane)) {
 	run.tellFaults(err)
 	broken, known := brokenFiles(err)
 	if known {
-		run.adopt(fresh, broken, quit)
+		run.adopt(fresh, broken, leave)
 	}
 	run.noteBroken(err)
 	if !known {
@@ -54,6 +54,14 @@ func (run *Runner) reread(retry bool, quit func(gone []*lane)) {
 		for _, r := range run.resources {
 			r.retry.Store(true)
 		}
+	}
+}
+
+// rereadIdle is reread while nobody works a lane.
+func (run *Runner) rereadIdle(retry bool) {
+	run.reread(retry, func([]*lane) {})
+	for _, l := range run.lanes {
+		l.takeOver()
 	}
 }
 
@@ -115,7 +123,7 @@ func brokenFiles(err error) (paths map[string]bool, known bool) {
 // adopt makes the fresh resources those of the runner. An unchanged one remains the
 // object it is, one that has changed inherits what is left to do, and one whose file is
 // broken stays, unless a fresh one has taken its destination.
-func (run *Runner) adopt(fresh []*Resource, broken map[string]bool, quit func(gone []*lane)) {
+func (run *Runner) adopt(fresh []*Resource, broken map[string]bool, leave func(gone []*lane)) {
 	byPath, byDest := make(map[string]*Resource), make(map[string]*Resource)
 	for _, old := range run.resources {
 		byPath[old.Path], byDest[old.Dest] = old, old
@@ -138,11 +146,11 @@ func (run *Runner) adopt(fresh []*Resource, broken map[string]bool, quit func(go
 		}
 	}
 	byFile(next)
-	lanes := replaceLanes(run.lanes, next)
+	lanes := replaceLanes(run.lanes, next, heirs)
 	gone := slices.DeleteFunc(slices.Clone(run.lanes), func(l *lane) bool { return slices.Contains(lanes, l) })
-	quit(gone) // from here on nobody else touches what they had
+	leave(gone)
 	for r, old := range heirs {
-		r.inherit(old)
+		r.resemble(old) // until it takes over
 	}
 	run.mu.Lock()
 	run.resources, run.lanes = next, lanes

@@ -263,11 +263,16 @@ func (r *Resource) sameAs(other *Resource) bool {
 func (r *Resource) inherit(old *Resource) {
 	r.owing, r.owed, r.kept = old.owing, old.owed, old.kept
 	r.started, r.unsynced, r.leftover, r.stale, r.warned = old.started, old.unsynced, old.leftover, old.stale, old.warned
+	r.resemble(old)
+}
+
+// resemble has the status of r begin with that of an earlier version.
+func (r *Resource) resemble(old *Resource) {
 	last := old.Status()
-	r.update(func(s *Status) {
-		*s = last
-		s.Name, s.Bundle = r.Name, r.Bundle
-	})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	last.Name, last.Bundle, last.Broken = r.Name, r.Bundle, r.status.Broken
+	r.status = last
 }
 
 // narrow returns the part of reads that lies within keys. A template may ask for "/"
