@@ -32,6 +32,11 @@ func (p *program) daemon(ctx context.Context) (err error) {
 
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
+	status, closeStatus, err := p.serveStatus(ctx, p.newRunner(nil, resources, broken), fail)
+	if err != nil {
+		return err
+	}
+	defer closeStatus() // at the latest
 	st := &store{}
 	if p.Backend == "raftkv" {
 		if st, err = p.openStore(ctx, fail); err != nil {
@@ -49,11 +54,8 @@ func (p *program) daemon(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, closeBackend()) }()
 
 	runner := p.newRunner(backend, resources, broken)
-	closeStatus, err := p.serveStatus(ctx, runner, fail)
-	if err != nil {
-		return err
-	}
-	defer closeStatus()
+	status.begin(runner)
+	defer closeStatus() // before the backend is closed
 	p.banner(ctx, st, backend, resources)
 	p.renderUntil(ctx, runner)
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {

@@ -6,8 +6,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -117,6 +119,9 @@ func startDaemonIn(t *testing.T, env []string, args ...string) *daemon {
 	sys := system{
 		machine: testMachine(env...),
 		environ: func() []string { return []string{"APP_V=from-environment"} },
+		lookupSRV: func(context.Context, string) ([]*net.SRV, error) {
+			return nil, errors.New("no name server")
+		},
 		stdout:  d.stdout,
 		stderr:  d.stderr,
 		hangups: d.hangups,

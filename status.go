@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"confd/resource"
@@ -78,23 +79,45 @@ type resourceStatus struct {
 
 // A statusServer answers for a runner.
 type statusServer struct {
-	runner  *resource.Runner
+	runner  atomic.Pointer[resource.Runner]
+	open    atomic.Bool // the backend is, and the runner works
 	backend string
 	started time.Time
 }
 
+// errNotOpen is what is wrong with the backend until it is open.
+var errNotOpen = errors.New("it is not open yet: other nodes, or the servers, are waited for; the log says for which")
+
+// begin has it answer for a runner that works.
+func (s *statusServer) begin(runner *resource.Runner) {
+	s.runner.Store(runner)
+	s.open.Store(true)
+}
+
+// state returns how the runner does.
+func (s *statusServer) state() resource.State {
+	open := s.open.Load()
+	state := s.runner.Load().State()
+	if !open {
+		state.Since, state.Err = s.started, errNotOpen
+	}
+	return state
+}
+
 // serveStatus serves the status port, if there is one, until the function that it
-// returns is called. fail is called if it cannot go on.
-func (p *program) serveStatus(ctx context.Context, runner *resource.Runner, fail func(error)) (func(), error) {
+// returns is called, which may be done more than once. Until begin, it answers for a
+// runner that waits. fail is called if it cannot go on.
+func (p *program) serveStatus(ctx context.Context, waiting *resource.Runner, fail func(error)) (*statusServer, func(), error) {
+	s := &statusServer{backend: p.Backend, started: time.Now()}
+	s.runner.Store(waiting)
 	if p.StatusAddr == "" {
-		return func() {}, nil
+		return s, func() {}, nil
 	}
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", p.StatusAddr)
 	if err != nil {
-		return nil, hint(fmt.Errorf("opening the status port: %w", err), "choose another address with -status-addr")
+		return nil, nil, hint(fmt.Errorf("opening the status port: %w", err), "choose another address with -status-addr")
 	}
-	s := &statusServer{runner, p.Backend, time.Now()}
 	srv := &http.Server{
 		Handler:           s.handler(),
 		ReadHeaderTimeout: 10 * time.Second,
@@ -110,7 +133,7 @@ func (p *program) serveStatus(ctx context.Context, runner *resource.Runner, fail
 			fail(fmt.Errorf("serving the status port: %w", err))
 		}
 	}()
-	return func() { srv.Close(); <-done }, nil
+	return s, func() { srv.Close(); <-done }, nil
 }
 
 func (s *statusServer) handler() http.Handler {
@@ -131,7 +154,7 @@ func (s *statusServer) serveStatus(w http.ResponseWriter, _ *http.Request) {
 
 // serveHealth tells whether the process works at all: a supervisor restarts it if not.
 func (s *statusServer) serveHealth(w http.ResponseWriter, _ *http.Request) {
-	if stuck := s.runner.State().Stuck; len(stuck) > 0 {
+	if stuck := s.state().Stuck; len(stuck) > 0 {
 		http.Error(w, "stuck: "+strings.Join(stuck, ", "), http.StatusServiceUnavailable)
 		return
 	}
@@ -142,7 +165,10 @@ func (s *statusServer) serveHealth(w http.ResponseWriter, _ *http.Request) {
 // started. It stays so when a later change fails, since the files of before are in place.
 func (s *statusServer) serveReady(w http.ResponseWriter, _ *http.Request) {
 	var missing []string
-	state := s.runner.State()
+	state := s.state()
+	if errors.Is(state.Err, errNotOpen) {
+		missing = append(missing, "backend "+s.backend+": "+errNotOpen.Error())
+	}
 	for _, r := range state.Resources {
 		if !r.Done {
 			line := r.Name + ": " + stateOf(r)
@@ -166,7 +192,7 @@ func (s *statusServer) serveReady(w http.ResponseWriter, _ *http.Request) {
 
 // page returns what there is to say.
 func (s *statusServer) page(now time.Time) statusPage {
-	state := s.runner.State()
+	state := s.state()
 	page := statusPage{
 		Version:   version,
 		Started:   s.started.UTC().Round(time.Second),

@@ -69,7 +69,7 @@ func (s *statusServer) serveMetrics(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s *statusServer) writeMetrics(p *raftkv.MetricsPage, now time.Time) {
-	state := s.runner.State()
+	state := s.state()
 	age := time.Duration(0)
 	if state.Err != nil {
 		age = now.Sub(state.Since)

@@ -90,6 +90,36 @@ func TestStatus(t *testing.T) {
 	}
 }
 
+// TestStatusWhileTheStoreOpens checks that one can see what is waited for at the start: to
+// be let into a cluster, for discovery, for SRV records.
+func TestStatusWhileTheStoreOpens(t *testing.T) {
+	dir, _ := newConfDir(t, "x")
+	for _, args := range [][]string{
+		{"-addr=127.0.0.1:0", "-peer-addr=127.0.0.1:0", "-peers=127.0.0.1:1"},
+		{"-addr=127.0.0.1:0", "-peer-addr=127.0.0.1:0", "-discovery=http://127.0.0.1:1/v2/keys/x"},
+		{"-backend=etcd", "-srv-record=_none._tcp.example.com"},
+	} {
+		d := startDaemon(t, append(args, "-watch", "-confdir", dir, "-data-dir", t.TempDir(), "-status-addr", "127.0.0.1:0")...)
+		url := strings.TrimSuffix(d.stderr.await(t, `serving the status url=(\S+)`)[1], "/status")
+		page := statusOf(t, url)
+		if b := page.Backend; page.UpToDate || b.Reachable || b.Error != errNotOpen.Error() || len(page.Resources) != 1 || page.Resources[0].State != "not yet" {
+			t.Errorf("%v: got %+v", args, page)
+		}
+		if code, body := send(t, http.MethodGet, url+"/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(body, "it is not open yet") {
+			t.Errorf("%v: /readyz: %d %s", args, code, body)
+		}
+		if code, _ := send(t, http.MethodGet, url+"/healthz"); code != http.StatusOK {
+			t.Errorf("%v: /healthz: %d", args, code)
+		}
+		if _, body := send(t, http.MethodGet, url+"/metrics"); !strings.Contains(body, "\nconfd_backend_reachable 0\n") {
+			t.Errorf("%v: /metrics:\n%s", args, body)
+		}
+		if code := d.stop(); code != exitOK {
+			t.Errorf("%v: exit code %d\n%s", args, code, d.stderr)
+		}
+	}
+}
+
 // TestStatusOfABrokenEdit checks that an edit with a mistake is seen from outside while
 // the version of before goes on, and that it is over with the next edit.
 func TestStatusOfABrokenEdit(t *testing.T) {
@@ -216,7 +246,8 @@ func TestMetricsOfNames(t *testing.T) {
 	if got := label("a", "x\"\\\ny"); got != `a="x\"\\\ny"` {
 		t.Errorf("got %s", got)
 	}
-	s := &statusServer{runner: resource.NewRunner(resource.Config{})}
+	s := &statusServer{}
+	s.begin(resource.NewRunner(resource.Config{}))
 	var page raftkv.MetricsPage
 	s.writeMetrics(&page, time.Now())
 	doc := readFile("docs/daemon.md")
