@@ -1,6 +1,6 @@
 # Everything a newcomer and the CI need. "make test" is the one that matters.
 
-PACKAGES = nginx haproxy curl openssl etcd-server etcd-client python3-etcd iproute2 nftables
+PACKAGES = nginx haproxy curl openssl etcd-server etcd-client python3-etcd iproute2 nftables dbus
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .PHONY: all build test deps check race sim fuzz bench docs nemesis
@@ -15,9 +15,9 @@ test: deps ## install what the tests need, run them all
 
 # The tests use real programs from Debian's packages. Their services are not started:
 # a policy-rc.d that says no stands in for the time of the installation.
-deps: ## install nginx, haproxy, curl, openssl, etcd and its clients, ip and nft if one is missing (Debian, root)
+deps: ## install nginx, haproxy, curl, openssl, etcd and its clients, ip, nft and dbus-daemon if one is missing (Debian, root)
 	@missing=; \
-	for p in nginx haproxy curl openssl etcd etcdctl ip nft; do \
+	for p in nginx haproxy curl openssl etcd etcdctl ip nft dbus-daemon; do \
 		PATH="$$PATH:/usr/sbin" command -v $$p >/dev/null || missing="$$missing $$p"; \
 	done; \
 	/usr/bin/python3 -c 'import etcd' 2>/dev/null || missing="$$missing python3-etcd"; \
