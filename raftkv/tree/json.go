@@ -4,10 +4,10 @@
 package tree
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // The fields of a node stand in the order key, value, dir, expiration, ttl, nodes,
@@ -93,6 +93,9 @@ func (v *View) AppendGet(dst []byte, key string, recursive bool, now int64) ([]b
 	return append(dst, '}'), nil
 }
 
+// nodeRoom is what the JSON of most nodes takes beside key and value.
+const nodeRoom = 128
+
 // A lister appends the nodes below a directory.
 type lister struct {
 	dst       []byte
@@ -131,6 +134,9 @@ func (l *lister) children(dir string) {
 // child appends the node at key and a comma, and moves the cursor to its next sibling
 // or to what is below it.
 func (l *lister) child(key string, n *Node) {
+	if room := len(key) + len(n.Value) + nodeRoom; cap(l.dst)-len(l.dst) < room {
+		l.dst = slices.Grow(l.dst, max(room, len(l.dst))) // append would make one a quarter larger, again and again
+	}
 	l.dst = appendHead(l.dst, key, n, l.now, true)
 	l.next()
 	if n.Dir && l.recursive && l.ok && strings.HasPrefix(l.key(), key) {
@@ -202,58 +208,4 @@ func secondsLeft(expires, now int64) int64 {
 		seconds++
 	}
 	return seconds
-}
-
-const hex = "0123456789abcdef"
-
-// appendString appends s as encoding/json does: with "<", ">", "&", U+2028 and U+2029
-// escaped, and what is not UTF-8 replaced by U+FFFD.
-func appendString(dst []byte, s string) []byte {
-	dst = append(dst, '"')
-	done := 0 // s up to there is in dst
-	for i := 0; i < len(s); {
-		if c := s[i]; c < utf8.RuneSelf {
-			if c < ' ' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
-				dst = append(dst, s[done:i]...)
-				dst = appendEscape(dst, c)
-				done = i + 1
-			}
-			i++
-			continue
-		}
-		r, size := utf8.DecodeRuneInString(s[i:])
-		switch {
-		case r == utf8.RuneError && size == 1:
-			dst = append(dst, s[done:i]...)
-			dst = append(dst, `\ufffd`...)
-			done = i + size
-		case r == '\u2028' || r == '\u2029':
-			dst = append(dst, s[done:i]...)
-			dst = append(dst, `\u202`...)
-			dst = append(dst, hex[r&0xf])
-			done = i + size
-		}
-		i += size
-	}
-	dst = append(dst, s[done:]...)
-	return append(dst, '"')
-}
-
-// appendEscape appends the escape of an ASCII character.
-func appendEscape(dst []byte, c byte) []byte {
-	switch c {
-	case '"', '\\':
-		return append(dst, '\\', c)
-	case '\b':
-		return append(dst, `\b`...)
-	case '\f':
-		return append(dst, `\f`...)
-	case '\n':
-		return append(dst, `\n`...)
-	case '\r':
-		return append(dst, `\r`...)
-	case '\t':
-		return append(dst, `\t`...)
-	}
-	return append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&0xf])
 }

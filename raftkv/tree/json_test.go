@@ -127,6 +127,31 @@ func TestWire(t *testing.T) {
 	}
 }
 
+// TestAppendStringWords has each byte at each place of a word of eight, and after each
+// other byte.
+func TestAppendStringWords(t *testing.T) {
+	check := func(s string) {
+		t.Helper()
+		want, err := json.Marshal(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := appendString(nil, s); string(got) != string(want) {
+			t.Fatalf("%q: got %s, want %s", s, got, want)
+		}
+	}
+	for b := range 256 {
+		for at := range 20 {
+			s := []byte("abcdefghijklmnopqrst")
+			s[at] = byte(b)
+			check(string(s))
+		}
+		for after := range 256 {
+			check(string([]byte{'a', 'b', 'c', byte(b), byte(after), 'd', 'e', 'f', 'g', 'h'}))
+		}
+	}
+}
+
 func FuzzAppendString(f *testing.F) {
 	for _, s := range []string{
 		"", "plain", "<>&\"\\/", "\x00\x01\x1f\x7f\b\f\n\r\t", "\u2028\u2029\u2027\u202a", "\xff\xc0\x80", "é日本\U0001f600",
