@@ -133,7 +133,11 @@ func (dec *decoder) uint() uint64 {
 	if dec.err != nil {
 		return 0
 	}
-	x, err := binary.ReadUvarint(dec.r)
+	if x, n := binary.Uvarint(dec.r.rest); n > 0 {
+		dec.r.rest = dec.r.rest[n:]
+		return x
+	}
+	x, err := binary.ReadUvarint(dec.r) // it goes on in the next frame, or is none
 	dec.fail(err)
 	return x
 }
@@ -153,6 +157,11 @@ func (dec *decoder) string(prefix string) string {
 	n := dec.uint()
 	if dec.err != nil {
 		return ""
+	}
+	if n <= uint64(len(dec.r.rest)) {
+		part := dec.r.rest[:n]
+		dec.r.rest = dec.r.rest[n:]
+		return prefix + string(part)
 	}
 	var b strings.Builder
 	b.Grow(len(prefix) + int(min(n, maxFrame)))
@@ -175,7 +184,8 @@ func (dec *decoder) string(prefix string) string {
 // nodes reads the keymap.
 func (dec *decoder) nodes() {
 	dec.keys = newKeymap()
-	before, found := "", "/" // found is the directory that was looked up last
+	before := ""
+	var dirs dirStack
 	for n := dec.uint(); n > 0 && dec.err == nil; n-- {
 		shared := dec.uint()
 		if dec.check(shared <= uint64(len(before))); dec.err != nil {
@@ -183,18 +193,46 @@ func (dec *decoder) nodes() {
 		}
 		key := dec.string(before[:shared])
 		node := dec.node(dec.byte())
-		if dec.check(isClean(key) && key > before && key != "/"); dec.err != nil {
+		dec.check(isClean(key) && key > before && key != "/")
+		if dec.err != nil {
 			return
 		}
-		if dir := parent(key); dir != "/" && dir != found {
-			p := dec.keys.get(dir)
-			dec.check(p != nil && p.Dir)
-			found = dir
+		dec.check(dirs.holds(key))
+		if node.Dir {
+			dirs = append(dirs, key)
 		}
 		dec.keys.load(key, node)
 		dec.expiry.replaced(key, nil, node)
 		before = key
 	}
+}
+
+// A dirStack is, of directories in byte order, those that later keys may be in, each
+// below or right after the one before it: "/a", "/a-b" and "/a-b/c" before "/a/x".
+type dirStack []string
+
+// holds reports whether the directory that key is in is there, and forgets those that
+// are done. key is after all of them.
+func (d *dirStack) holds(key string) bool {
+	dirs := *d
+	for len(dirs) > 0 && !mayHold(dirs[len(dirs)-1], key) {
+		dirs = dirs[:len(dirs)-1]
+	}
+	*d = dirs
+	dir := parent(key)
+	if dir == "/" {
+		return true
+	}
+	// All that are left are beginnings of key; so the length tells which one it is.
+	for len(dirs) > 0 && len(dirs[len(dirs)-1]) > len(dir) {
+		dirs = dirs[:len(dirs)-1]
+	}
+	return len(dirs) > 0 && len(dirs[len(dirs)-1]) == len(dir)
+}
+
+// mayHold reports whether key, which is after dir, is not after all that is below dir.
+func mayHold(dir, key string) bool {
+	return len(key) > len(dir) && key[len(dir)] <= '/' && key[:len(dir)] == dir
 }
 
 // node reads a node whose first byte has been read.
