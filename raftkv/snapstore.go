@@ -65,22 +65,7 @@ func (s *snapshotStore) Create(version raft.SnapshotVersion, index, term uint64,
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("writing the check of a snapshot: %w", err), sink.Cancel())
 	}
-	return &snapshotSink{sink, dir}, nil
-}
-
-// A snapshotSink makes the names in the snapshot's directory durable before the snapshot
-// is, which raft's does not.
-type snapshotSink struct {
-	raft.SnapshotSink
-	dir string
-}
-
-// Close ends the snapshot; it is there when it returns without an error.
-func (s *snapshotSink) Close() error {
-	if err := syncDir(s.dir); err != nil && !errors.Is(err, os.ErrNotExist) { // it may be closed already
-		return errors.Join(err, s.Cancel())
-	}
-	return s.SnapshotSink.Close()
+	return newSnapshotSink(sink, dir)
 }
 
 func writeCheck(dir string, c snapshotCheck) error {

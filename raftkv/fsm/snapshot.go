@@ -14,6 +14,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/hashicorp/go-raftchunking"
 	"github.com/hashicorp/raft"
@@ -55,7 +56,7 @@ type snapshot struct {
 
 // Persist writes the snapshot to sink and closes it.
 func (s *snapshot) Persist(sink raft.SnapshotSink) error {
-	w := bufio.NewWriterSize(sink, 256<<10)
+	w := bufio.NewWriterSize(&pacer{w: sink, began: time.Now()}, 256<<10)
 	err := s.write(w)
 	if err == nil {
 		err = w.Flush()
@@ -64,6 +65,24 @@ func (s *snapshot) Persist(sink raft.SnapshotSink) error {
 		return errors.Join(fmt.Errorf("writing snapshot: %w", err), sink.Cancel())
 	}
 	return sink.Close()
+}
+
+// maxPause is the longest pause between two parts of a snapshot.
+const maxPause = 20 * time.Millisecond
+
+// A pacer leaves half of the time to others, as clients wait for their writes, and nobody
+// for a snapshot: after each write it pauses as long as it took to have it ready and to
+// write it.
+type pacer struct {
+	w     io.Writer
+	began time.Time // when the work for the next write began
+}
+
+func (p *pacer) Write(b []byte) (int, error) {
+	n, err := p.w.Write(b)
+	time.Sleep(min(time.Since(p.began), maxPause))
+	p.began = time.Now()
+	return n, err
 }
 
 // Release does nothing: there is nothing to give back.
