@@ -22,6 +22,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -376,5 +377,41 @@ func TestPeerTLS(t *testing.T) {
 	}
 	if _, err := strangerStream(n, cfg.PeerTLS).Dial(raft.ServerAddress(strings.Replace(addr, "127.0.0.1", "localhost", 1)), n.cfg.Timeout); err == nil || !strings.Contains(err.Error(), "localhost") {
 		t.Errorf("certificate of another host: %v", err)
+	}
+}
+
+// TestPlainConnByDescriptor: a connection of a plain port can be read past the look at its
+// first byte, and not before that.
+func TestPlainConnByDescriptor(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	client, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	conn, err := (*TLS)(nil).Listener(ln, nil).Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.(syscall.Conn).SyscallConn(); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("before the first byte: %v", err)
+	}
+	if _, err := client.Write([]byte("GET")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Read(make([]byte, 3)); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := conn.(syscall.Conn).SyscallConn()
+	if err != nil {
+		t.Fatalf("after it: %v", err)
+	}
+	if err := raw.Control(func(uintptr) {}); err != nil {
+		t.Error(err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"syscall"
 	"time"
 )
 
@@ -83,6 +84,16 @@ func (c *checkedConn) Read(b []byte) (int, error) {
 		return 0, io.EOF // which net/http takes without a word
 	}
 	return n, err
+}
+
+// SyscallConn returns the connection by its descriptor, once there is nothing to look at any
+// more. It is for the reader.
+func (c *checkedConn) SyscallConn() (syscall.RawConn, error) {
+	sc, ok := c.Conn.(syscall.Conn)
+	if !ok || !c.checked {
+		return nil, errors.ErrUnsupported
+	}
+	return sc.SyscallConn()
 }
 
 // isHTTP reports whether a client that begins with b speaks HTTP: all methods begin with

@@ -29,8 +29,9 @@ type Watcher struct {
 	since     uint64
 
 	// Guarded by hub.mu.
-	spot *spot // nil once it has ended
-	pos  int   // in the spot's list
+	spot   *spot  // nil once it has ended
+	pos    int    // in the spot's list
+	notify func() // see Notify; may be nil
 }
 
 // A hub knows who waits for what.
@@ -116,6 +117,25 @@ func (w *Watcher) Close() {
 	}
 }
 
+// Notify has f called whenever C has got an event or was closed, and at once if it has
+// something already, so that nobody need wait at C. f must return soon and not call the
+// tree: all events wait for it.
+func (w *Watcher) Notify(f func()) {
+	w.hub.mu.Lock()
+	defer w.hub.mu.Unlock()
+	w.notify = f
+	if w.spot == nil || len(w.c) > 0 {
+		f()
+	}
+}
+
+// tell calls what Notify was given. The caller holds mu.
+func (w *Watcher) tell() {
+	if w.notify != nil {
+		w.notify()
+	}
+}
+
 // at returns the spot of key, which it makes if there is none.
 func (h *hub) at(key string) *spot {
 	s := h.spots[key]
@@ -163,6 +183,7 @@ func (h *hub) end(w *Watcher) {
 	w.spot = nil
 	h.watchers--
 	close(w.c)
+	w.tell()
 }
 
 // deliver gives e to the watchers of a list, and ends those for whom it was the last
@@ -178,6 +199,8 @@ func (h *hub) deliver(list *[]*Watcher, e *Event) {
 		case w.c <- e:
 			if !w.stream {
 				h.end(w)
+			} else {
+				w.tell()
 			}
 		default:
 			h.end(w) // too slow

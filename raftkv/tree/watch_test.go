@@ -338,3 +338,58 @@ func TestStreamTakesAFullEntry(t *testing.T) {
 		}
 	}
 }
+
+// TestNotify: a watcher tells of each event, of its end, and of what was there before.
+func TestNotify(t *testing.T) {
+	tr := New()
+	must(t, tr, Op{Action: Set, Key: "/a", Value: "1"})
+	tr.Publish()
+	told := 0
+	count := func() { told++ }
+	past, err := tr.Watch("/a", false, true, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	past.Notify(count)
+	if told != 1 {
+		t.Errorf("told %d times of an event of the past", told)
+	}
+	past.Close()
+	if told != 2 {
+		t.Errorf("told %d times after the end, want 2", told)
+	}
+	past.Notify(count)
+	if told != 3 {
+		t.Errorf("told %d times by a watcher that has ended, want 3", told)
+	}
+	for _, stream := range []bool{false, true} {
+		w, err := tr.Watch("/a", false, stream, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		told = 0
+		w.Notify(count)
+		if told != 0 {
+			t.Error("told of nothing")
+		}
+		must(t, tr, Op{Action: Set, Key: "/other"}, Op{Action: Set, Key: "/a", Value: "2"})
+		tr.Publish()
+		if told != 1 {
+			t.Errorf("stream %v: told %d times of one event", stream, told)
+		}
+		w.Close()
+	}
+	slow, err := tr.Watch("/a", false, true, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told = 0
+	slow.Notify(count)
+	for range streamBuffer + 1 {
+		must(t, tr, Op{Action: Set, Key: "/a"})
+	}
+	tr.Publish()
+	if told != streamBuffer+1 {
+		t.Errorf("told %d times of %d events and the end", told, streamBuffer)
+	}
+}

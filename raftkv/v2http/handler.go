@@ -127,6 +127,7 @@ type Handler struct {
 	exchanges sync.Pool // of *exchange
 	meters    meters
 	watches   watches
+	senders   senders
 
 	endOnce sync.Once
 	ended   chan struct{} // closed by EndWatches
@@ -158,6 +159,7 @@ func New(node Node, opts Options) *Handler {
 	}
 	h.watches.none.L = &h.watches.mu
 	h.exchanges.New = func() any { return new(exchange) }
+	h.senders.init(h)
 	return h
 }
 

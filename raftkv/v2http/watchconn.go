@@ -13,6 +13,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"confd/raftkv/tree"
@@ -31,11 +32,12 @@ const (
 
 // A watchConn is the connection of an open watch over HTTP/1.1, taken from the server
 // when the headers are sent. There it would keep 10 KiB of buffers, a stack of 8 KiB and
-// the request; here it has two small goroutines. After the watch the server gets it
-// back, for the next request.
+// the request; here it has two small goroutines, and a stream over plain TCP one. After
+// the watch the server gets it back, for the next request.
 //
 //	read   waits for the client to go, or to send more
-//	send   waits for events, sends them, and finishes the connection
+//	send   waits for events, sends them, and finishes the connection; see sender for
+//	       streams over plain TCP
 //
 // read has ended before the last bytes are sent: else it might take the beginning of the
 // next request, and a TLS connection can only be given back whole.
@@ -46,6 +48,11 @@ type watchConn struct {
 	watcher *tree.Watcher
 	stream  bool
 	reuse   bool // the client wants the connection back
+
+	raw    syscall.RawConn
+	sender *sender // of a stream over plain TCP, else nil
+	woken  bool    // guarded by sender.mu: there may be something to send
+	busy   bool    // guarded by sender.mu: a goroutine of its own has the connection
 
 	reading sync.WaitGroup
 	next    [1]byte // owned by read
@@ -71,11 +78,18 @@ func (h *Handler) takeOver(w http.ResponseWriter, r *http.Request, watcher *tree
 	}
 	c := &watchConn{h: h, srv: srv, conn: conn, watcher: watcher, stream: stream, reuse: !r.Close}
 	c.early = buffered(buf.Reader)
+	if stream {
+		h.senders.assign(c)
+	}
 	if !h.watches.add(c) {
 		watcher.Close()
 	}
 	c.reading.Go(c.read)
-	go c.send()
+	if c.sender != nil {
+		watcher.Notify(c.wake)
+	} else {
+		go c.send()
+	}
 	return true
 }
 
@@ -130,9 +144,11 @@ func (c *watchConn) giveBack() bool {
 }
 
 // send sends the events and the end of the answer, and finishes the connection.
-func (c *watchConn) send() {
+func (c *watchConn) send() { c.finish(c.sendEvents()) }
+
+// finish finishes the connection; whole means that the client has taken the whole answer.
+func (c *watchConn) finish(whole bool) {
 	defer c.h.watches.remove(c)
-	whole := c.sendEvents()
 	c.watcher.Close()
 	if !whole || !c.reuse || c.h.watches.ending() || !c.giveBack() {
 		c.conn.Close()
@@ -153,8 +169,11 @@ func (c *watchConn) sendEvents() bool {
 			return true
 		}
 	}
-	return c.stopReading() && c.write([]byte(lastChunk))
+	return c.sendEnd()
 }
+
+// sendEnd sends the end of the answer. It reports whether the client has taken it.
+func (c *watchConn) sendEnd() bool { return c.stopReading() && c.write([]byte(lastChunk)) }
 
 // stopReading ends read. It reports whether the client is still there.
 func (c *watchConn) stopReading() bool {
@@ -204,61 +223,6 @@ func (c *watchConn) write(b []byte) bool {
 	_ = c.conn.SetWriteDeadline(time.Now().Add(stallTime))
 	_, err := c.conn.Write(b)
 	return err == nil
-}
-
-// watches are the connections of open watches.
-type watches struct {
-	mu    sync.Mutex
-	conns map[*watchConn]struct{}
-	ended bool
-	none  sync.Cond // told when conns has become empty; of mu
-}
-
-// add reports whether watches are open still. Either way remove is called for c.
-func (ws *watches) add(c *watchConn) bool {
-	ws.mu.Lock()
-	defer ws.mu.Unlock()
-	if ws.conns == nil {
-		ws.conns = make(map[*watchConn]struct{})
-	}
-	ws.conns[c] = struct{}{}
-	return !ws.ended
-}
-
-func (ws *watches) remove(c *watchConn) {
-	ws.mu.Lock()
-	defer ws.mu.Unlock()
-	delete(ws.conns, c)
-	if len(ws.conns) == 0 {
-		ws.none.Broadcast()
-	}
-}
-
-func (ws *watches) ending() bool {
-	ws.mu.Lock()
-	defer ws.mu.Unlock()
-	return ws.ended
-}
-
-// end ends all watches and waits for them.
-func (ws *watches) end() {
-	stuck := time.AfterFunc(endGrace, func() {
-		ws.mu.Lock()
-		defer ws.mu.Unlock()
-		for c := range ws.conns {
-			c.conn.Close()
-		}
-	})
-	defer stuck.Stop()
-	ws.mu.Lock()
-	defer ws.mu.Unlock()
-	ws.ended = true
-	for c := range ws.conns {
-		c.watcher.Close()
-	}
-	for len(ws.conns) > 0 {
-		ws.none.Wait()
-	}
 }
 
 // An earlyConn is a connection of which something has been read already.
