@@ -72,6 +72,24 @@ func AppendError(dst []byte, e *Error) []byte {
 // left out. now (Unix ns) is what the remaining TTLs are counted from. The error is
 // Get's; dst is returned as it was.
 func (v *View) AppendGet(dst []byte, key string, recursive bool, now int64) ([]byte, error) {
+	return v.AppendGetIn(growing{}, dst, key, recursive, now)
+}
+
+// Room is where a listing gets a larger buffer from.
+type Room interface {
+	// Grow returns b with room for n more bytes, here or in another place.
+	Grow(b []byte, n int) []byte
+}
+
+// growing is new memory.
+type growing struct{}
+
+func (growing) Grow(b []byte, n int) []byte { return slices.Grow(b, n) }
+
+// AppendGetIn is AppendGet for a listing that may be large: when dst is full, room has a
+// larger one. It asks for twice the size each time: append would make a large one a quarter
+// larger, again and again.
+func (v *View) AppendGetIn(room Room, dst []byte, key string, recursive bool, now int64) ([]byte, error) {
 	key = CleanKey(key)
 	n, err := v.keys.find(key, v.index)
 	if err != nil {
@@ -84,7 +102,7 @@ func (v *View) AppendGet(dst []byte, key string, recursive bool, now int64) ([]b
 	}
 	dst = appendHead(dst, shown, n, now, true)
 	if n.Dir {
-		l := lister{dst: dst, now: now, recursive: recursive, cursor: v.keys.cursor()}
+		l := lister{dst: dst, room: room, now: now, recursive: recursive, cursor: v.keys.cursor()}
 		l.seek(join(key, ""))
 		l.children(key)
 		dst = l.dst
@@ -99,6 +117,7 @@ const nodeRoom = 128
 // A lister appends the nodes below a directory.
 type lister struct {
 	dst       []byte
+	room      Room
 	now       int64
 	recursive bool
 	cursor
@@ -134,8 +153,8 @@ func (l *lister) children(dir string) {
 // child appends the node at key and a comma, and moves the cursor to its next sibling
 // or to what is below it.
 func (l *lister) child(key string, n *Node) {
-	if room := len(key) + len(n.Value) + nodeRoom; cap(l.dst)-len(l.dst) < room {
-		l.dst = slices.Grow(l.dst, max(room, len(l.dst))) // append would make one a quarter larger, again and again
+	if need := len(key) + len(n.Value) + nodeRoom; cap(l.dst)-len(l.dst) < need {
+		l.dst = l.room.Grow(l.dst, max(need, len(l.dst)))
 	}
 	l.dst = appendHead(l.dst, key, n, l.now, true)
 	l.next()

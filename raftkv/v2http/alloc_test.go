@@ -8,7 +8,9 @@
 package v2http
 
 import (
+	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 )
 
@@ -28,5 +30,35 @@ func TestAllocations(t *testing.T) {
 	})
 	if got > 4 {
 		t.Errorf("a get allocates %v times, want at most 4", got)
+	}
+}
+
+// TestListingBuffers: a large listing takes no memory of its own when there was one before,
+// and a small one does not keep that of a large one.
+func TestListingBuffers(t *testing.T) {
+	h, node := newTestHandler(Options{})
+	for i := range 1000 {
+		put(t, node, fmt.Sprintf("/large/%d", i), strings.Repeat("x", 256))
+	}
+	for i := range 300 {
+		put(t, node, fmt.Sprintf("/small/%d", i), strings.Repeat("x", 256))
+	}
+	var x exchange
+	list := func(key string) int {
+		h.get(t.Context(), &keyRequest{method: "GET", key: key}, &x.resp)
+		size := cap(x.resp.body)
+		x.reset()
+		return size
+	}
+	list("/large")
+	if got := testing.AllocsPerRun(20, func() { list("/large") }); got > 16 {
+		t.Errorf("a listing allocates %v times, so its buffer grows each time", got)
+	}
+	large := list("/large")
+	if got := list("/small"); got != large {
+		t.Errorf("a buffer of %d bytes for a small listing after a large one, want that one's %d", got, large)
+	}
+	if got := list("/small"); got >= large {
+		t.Errorf("small listings keep a buffer of %d bytes", got)
 	}
 }

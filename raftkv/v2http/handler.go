@@ -125,6 +125,7 @@ type Handler struct {
 	backups  chan struct{} // holds one for each backup under way
 
 	exchanges sync.Pool // of *exchange
+	listings  sync.Pool // of *[]byte, longer than maxKept
 	meters    meters
 	watches   watches
 	senders   senders

@@ -98,7 +98,8 @@ func (h *Handler) get(ctx context.Context, k *keyRequest, resp *response) {
 		}
 		view = v
 	}
-	body, err := view.AppendGet(resp.body[:0], k.key, k.recursive, h.node.Now())
+	resp.listings = &h.listings
+	body, err := view.AppendGetIn(resp, resp.body[:0], k.key, k.recursive, h.node.Now())
 	h.node.Tree().CountGet(err == nil)
 	if err != nil {
 		h.failed(ctx, resp, err)

@@ -6,6 +6,8 @@ package v2http
 import (
 	"context"
 	"io"
+	"slices"
+	"sync"
 
 	"confd/raftkv/tree"
 )
@@ -46,7 +48,8 @@ type response struct {
 	raftIndex uint64
 	raftTerm  uint64
 
-	body []byte
+	body     []byte
+	listings *sync.Pool // Handler.listings; nil if the body is none
 
 	// A watch has a watcher instead of a body: the status and the headers are sent at
 	// once, then one line per event; only one event without stream. Who sends them
@@ -64,6 +67,28 @@ const (
 	typeText = "text/plain; charset=utf-8"
 	typeHTML = "text/html; charset=utf-8"
 )
+
+// Grow returns b with room for n more bytes, for a listing. A large one gets the buffer of
+// one before it: to make one for each costs as much as to write what is in it.
+func (resp *response) Grow(b []byte, n int) []byte {
+	if cap(b) <= maxKept && len(b)+n > maxKept {
+		if kept, ok := resp.listings.Get().(*[]byte); ok {
+			b = append((*kept)[:0], b...)
+		}
+	}
+	return slices.Grow(b, n)
+}
+
+// keepListing keeps the buffer of a large listing for the next one, as long as there are
+// such: a sync.Pool lets go of what nobody asks for, and what was less than a quarter full
+// is let go of here.
+func (resp *response) keepListing() {
+	if resp.listings == nil || len(resp.body) < cap(resp.body)/4 {
+		return
+	}
+	body := resp.body[:0]
+	resp.listings.Put(&body)
+}
 
 // text makes resp a plain text error as Go's HTTP library writes it.
 func (resp *response) text(status int, body string) {
@@ -96,6 +121,7 @@ const maxKept = 64 << 10
 func (x *exchange) reset() {
 	body, read := x.resp.body, x.read
 	if cap(body) > maxKept {
+		x.resp.keepListing()
 		body = nil
 	}
 	if cap(read) > maxKept {
