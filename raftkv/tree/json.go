@@ -186,7 +186,11 @@ func appendHead(dst []byte, key string, n *Node, now int64, withValue bool) []by
 		dst = append(dst, `"dir":true,`...)
 	} else if withValue {
 		dst = append(dst, `"value":`...)
-		dst = appendString(dst, n.Value)
+		if n.plain {
+			dst = append(append(append(dst, '"'), n.Value...), '"')
+		} else {
+			dst = appendString(dst, n.Value)
+		}
 		dst = append(dst, ',')
 	}
 	if n.Expires == 0 {

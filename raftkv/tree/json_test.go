@@ -4,8 +4,10 @@
 package tree
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"unsafe"
@@ -149,6 +151,42 @@ func TestAppendStringWords(t *testing.T) {
 		for after := range 256 {
 			check(string([]byte{'a', 'b', 'c', byte(b), byte(after), 'd', 'e', 'f', 'g', 'h'}))
 		}
+	}
+}
+
+// TestPlain: of values, however they came into the tree, it is known whether they can be
+// copied as they are.
+func TestPlain(t *testing.T) {
+	tr := New()
+	for i, value := range []string{"", "v", "12345678", "1234567890", "a\"", "12345678<", "ä", "\x7f", "1234567\n"} {
+		key := "/" + strconv.Itoa(i)
+		must(t, tr, Op{Action: Create, Key: key, Value: "x"}, Op{Action: Set, Key: key, Value: value},
+			Op{Action: Update, Key: key, Refresh: true, TTL: 5, HasTTL: true})
+		must(t, tr, Op{Action: Set, Key: key + "s", Value: value})
+	}
+	tr.Publish()
+	var data bytes.Buffer
+	if _, err := tr.Snapshot().WriteTo(&data); err != nil {
+		t.Fatal(err)
+	}
+	again := New()
+	if err := again.Restore(&data); err != nil {
+		t.Fatal(err)
+	}
+	for _, tr := range []*Tree{tr, again} {
+		for key, n := range tr.View().Files("/") {
+			quoted, err := json.Marshal(n.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// DEL is no escape, and ä is taken for one as it is not ASCII.
+			if want := string(quoted) == `"`+n.Value+`"` && n.Value != "ä"; n.plain != want {
+				t.Errorf("%s = %q: plain is %v", key, n.Value, n.plain)
+			}
+		}
+	}
+	if got := unsafe.Sizeof(Node{}); got != 48 {
+		t.Errorf("a node has %d bytes, want 48", got)
 	}
 }
 

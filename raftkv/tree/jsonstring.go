@@ -41,6 +41,17 @@ func appendString(dst []byte, s string) []byte {
 	return append(dst, '"')
 }
 
+// isPlain reports whether s needs no escape and is ASCII. A value is looked at when it is
+// stored, and copied as it is into every answer that has it.
+func isPlain(s string) bool {
+	for ; len(s) >= 8; s = s[8:] {
+		if special(word(s, 0)) != 0 {
+			return false
+		}
+	}
+	return special(lastWord(s)) == 0
+}
+
 // appendRune looks at what begins at s[i] and is not ASCII. It returns up to where s is in
 // dst then, and where the next rune begins.
 func appendRune(dst []byte, s string, done, i int) (_ []byte, to, next int) {

@@ -302,7 +302,7 @@ func checkModel(t *rapid.T, m *model, tr *Tree, now int64) {
 		n++
 		keys = append(keys, key)
 		got, err := v.Get(key)
-		if err != nil || *got != (Node{want.value, want.created, want.modified, want.expires, want.children != nil}) {
+		if err != nil || *got != (Node{want.value, want.created, want.modified, want.expires, want.children != nil, got.plain}) {
 			t.Errorf("%s: %+v, %v, want %+v", key, got, err, want)
 		}
 	})

@@ -61,4 +61,5 @@ type Node struct {
 	Modified uint64 // index of the operation that made this version
 	Expires  int64  // Unix time in nanoseconds; 0 if permanent
 	Dir      bool
+	plain    bool // Value is known to need no escape in JSON; it takes no memory beside Dir
 }

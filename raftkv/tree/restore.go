@@ -248,6 +248,7 @@ func (dec *decoder) node(flags byte) *Node {
 	}
 	if !n.Dir {
 		n.Value = dec.string("")
+		n.plain = isPlain(n.Value)
 	}
 	return n
 }

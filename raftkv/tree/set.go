@@ -82,6 +82,7 @@ func (t *Tree) replace(action Action, op *Op, key string, old *Node, now int64) 
 	if op.Refresh {
 		n.Value = old.Value
 	}
+	n.plain = isPlain(n.Value)
 	t.put(key, old, n)
 	return t.record(&Event{Action: action, Key: key, Node: n, Prev: old, Now: now, Refresh: op.Refresh}, nil)
 }
@@ -97,6 +98,7 @@ func (t *Tree) newNode(op *Op, value string, now int64) *Node {
 		Modified: t.index + 1,
 		Expires:  op.expires(now),
 		Dir:      op.Dir,
+		plain:    isPlain(value),
 	}
 }
 
