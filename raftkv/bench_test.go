@@ -7,38 +7,93 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
 
 	"confd/raftkv/tree"
 )
 
+// BenchmarkDo measures writes of 256 bytes to 10,000 keys: of one node, and of three in this
+// process, at their leader and at a follower. CPU is that of the process, so of all nodes.
 func BenchmarkDo(b *testing.B) {
-	for _, writers := range []int{1, 64} {
-		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {
-			cfg := testConfig(b)
-			cfg.Log = slog.New(slog.DiscardHandler)
-			n := open(b, cfg)
-			b.ReportAllocs()
-			var left atomic.Int64
-			left.Store(int64(b.N))
-			b.ResetTimer()
-			var wg sync.WaitGroup
-			for w := range writers {
-				wg.Go(func() {
-					op := &tree.Op{Action: tree.Set, Key: fmt.Sprintf("/bench/%d", w), Value: "a value of some thirty characters"}
-					for left.Add(-1) >= 0 {
-						if _, err := n.Do(context.Background(), op); err != nil {
-							b.Error(err)
-							return
-						}
-					}
-				})
+	for _, at := range []string{"alone", "leader", "follower"} {
+		for _, writers := range []int{1, 16, 64, 256} {
+			b.Run(fmt.Sprintf("%s/writers=%d", at, writers), func(b *testing.B) {
+				n := benchNode(b, at)
+				benchDo(b, n, writers, 256)
+			})
+		}
+	}
+}
+
+// BenchmarkDoLarge measures writes of large values at one node.
+func BenchmarkDoLarge(b *testing.B) {
+	for _, size := range []int{64 << 10, 1 << 20} {
+		for _, writers := range []int{1, 16} {
+			b.Run(fmt.Sprintf("size=%d/writers=%d", size, writers), func(b *testing.B) {
+				n := benchNode(b, "alone")
+				b.SetBytes(int64(size))
+				benchDo(b, n, writers, size)
+			})
+		}
+	}
+}
+
+// benchNode opens a node alone, or three and returns the one that leads or one that follows.
+func benchNode(b *testing.B, at string) *Node {
+	quiet := func(cfg *Config) { cfg.Log = slog.New(slog.DiscardHandler) }
+	if at == "alone" {
+		cfg := testConfig(b)
+		quiet(&cfg)
+		return open(b, cfg)
+	}
+	nodes := openThree(b, quiet)
+	leader := leaderOf(b, nodes)
+	for _, n := range nodes {
+		if (n == leader) == (at == "leader") {
+			return n
+		}
+	}
+	b.Fatal("no such node")
+	return nil
+}
+
+// benchDo writes b.N times, as many at once as there are writers.
+func benchDo(b *testing.B, n *Node, writers, size int) {
+	const keys = 10_000
+	value := strings.Repeat("v", size)
+	b.ReportAllocs()
+	var next atomic.Int64
+	cpu := cpuTime(b)
+	b.ResetTimer()
+	var wg sync.WaitGroup
+	for range writers {
+		wg.Go(func() {
+			for i := next.Add(1); i <= int64(b.N); i = next.Add(1) {
+				op := &tree.Op{Action: tree.Set, Key: fmt.Sprintf("/bench/%d", i*7919%keys), Value: value}
+				if _, err := n.Do(b.Context(), op); err != nil {
+					b.Error(err)
+					return
+				}
 			}
-			wg.Wait()
 		})
 	}
+	wg.Wait()
+	b.StopTimer()
+	b.ReportMetric(float64((cpuTime(b)-cpu).Microseconds())/float64(b.N), "cpu-us/op")
+}
+
+// cpuTime returns the CPU time that this process has taken.
+func cpuTime(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func BenchmarkLinearizable(b *testing.B) {

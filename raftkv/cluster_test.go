@@ -16,13 +16,13 @@ import (
 )
 
 // openThree opens a cluster of three nodes that vote.
-func openThree(t *testing.T, change ...func(*Config)) []*Node {
+func openThree(t testing.TB, change ...func(*Config)) []*Node {
 	t.Helper()
 	return openNodes(t, 3, change...)
 }
 
 // openNodes opens a cluster of a few nodes that vote.
-func openNodes(t *testing.T, count int, change ...func(*Config)) []*Node {
+func openNodes(t testing.TB, count int, change ...func(*Config)) []*Node {
 	t.Helper()
 	var nodes []*Node
 	var peers []string
@@ -50,7 +50,7 @@ func openNodes(t *testing.T, count int, change ...func(*Config)) []*Node {
 	return nodes
 }
 
-func leaderOf(t *testing.T, nodes []*Node) *Node {
+func leaderOf(t testing.TB, nodes []*Node) *Node {
 	t.Helper()
 	var leader *Node
 	eventually(t, "a leader", func() bool {
