@@ -164,7 +164,7 @@ func (c *Config) raftConfig(id string) *raft.Config {
 	r.HeartbeatTimeout = c.ElectionTimeout
 	r.ElectionTimeout = c.ElectionTimeout
 	r.LeaderLeaseTimeout = c.ElectionTimeout / 2
-	r.MaxAppendEntries = 256
+	r.MaxAppendEntries = 64             // raft makes lists of that length for each entry
 	r.SnapshotInterval = 24 * time.Hour // compactor decides; raft's own rule counts entries only
 	r.SnapshotThreshold = 1 << 62
 	r.TrailingLogs = c.minTrailing() // what is kept besides decides firstKept

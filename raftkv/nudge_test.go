@@ -196,3 +196,28 @@ func TestNudgeThatIsRefused(t *testing.T) {
 type fixed struct{ *script }
 
 func (f fixed) State() raft.RaftState { return f.now }
+
+// TestBoundedRequests shows that a request holds a bounded number of bytes, and always an
+// entry if there is one.
+func TestBoundedRequests(t *testing.T) {
+	entries := func(sizes ...int) (all []*raft.Log) {
+		for _, size := range sizes {
+			all = append(all, &raft.Log{Data: make([]byte, size)})
+		}
+		return all
+	}
+	for _, tt := range []struct {
+		entries []*raft.Log
+		want    int
+	}{
+		{nil, 0},
+		{entries(1, 2, 3), 3},
+		{entries(maxAppendBytes+1, 1), 1},
+		{entries(1, maxAppendBytes-1, 1), 2},
+		{entries(1<<20, 1<<20, 1<<20, 1<<20, 1), 4},
+	} {
+		if got := bounded(tt.entries); len(got) != tt.want {
+			t.Errorf("%d of %d entries, want %d", len(got), len(tt.entries), tt.want)
+		}
+	}
+}

@@ -37,6 +37,9 @@ import (
 // under way gets an empty AppendEntries after what it has acknowledged in this term, with
 // the commit index capped there: a message that raft itself might send. See progress.
 //
+// A request has a bounded size: raft's bound counts entries, and the one who gets it has all
+// of them in memory, and again as they are written to the log.
+//
 // NetworkTransport is embedded so that its optional methods, of which pre-vote is one,
 // stay visible to raft.
 type transport struct {
@@ -224,6 +227,7 @@ func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, a
 		return raft.ErrTransportShutdown
 	}
 	t.sent.Add(1)
+	args.Entries = bounded(args.Entries) // raft goes on after the last one
 	p := t.progressOf(id)
 	tells := p.start(target, args)
 	start := time.Now()
@@ -236,6 +240,20 @@ func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, a
 	}
 	p.end(args, resp, took, err, tells)
 	return err
+}
+
+// maxAppendBytes is how much the entries of one request hold, unless it is one entry.
+const maxAppendBytes = 4 << 20
+
+// bounded returns the first of the entries, as many as one request may hold.
+func bounded(entries []*raft.Log) []*raft.Log {
+	size := 0
+	for i, e := range entries {
+		if size += len(e.Data) + len(e.Extensions); size > maxAppendBytes && i > 0 {
+			return entries[:i]
+		}
+	}
+	return entries
 }
 
 // InstallSnapshot sends a snapshot, and notes that the follower will need what comes after.
