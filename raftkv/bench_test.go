@@ -32,8 +32,8 @@ func BenchmarkDo(b *testing.B) {
 
 // BenchmarkDoLarge measures writes of large values at one node.
 func BenchmarkDoLarge(b *testing.B) {
-	for _, size := range []int{64 << 10, 1 << 20} {
-		for _, writers := range []int{1, 16} {
+	for _, size := range []int{4 << 10, 64 << 10, 1 << 20} {
+		for _, writers := range []int{1, 64} {
 			b.Run(fmt.Sprintf("size=%d/writers=%d", size, writers), func(b *testing.B) {
 				n := benchNode(b, "alone")
 				b.SetBytes(int64(size))

@@ -74,10 +74,10 @@
 //
 // # Decisions
 //
-//   - Operations that arrive together travel in one log entry (up to 512, or 256 KiB), and
+//   - Operations that arrive together travel in one log entry (up to 512, or 1 MiB), and
 //     one entry is on its way at a time, two with several voters: an fsync is what a write
-//     costs, so it is shared. An operation above 512 KiB travels alone, in chunks of that
-//     size, so that no entry blocks heartbeats for long.
+//     costs, so it is shared. What is larger travels alone, in chunks of 512 KiB,
+//     so that no entry blocks heartbeats for long.
 //   - Writes are forwarded, not redirected: a client needs to reach one node only, and the
 //     operations of many share one frame. The leader sends the result back, rather than
 //     have the follower find it when it applies the entry: a follower that is sent a

@@ -48,7 +48,7 @@ func writeUntilKilled(dir string) int {
 				key := fmt.Sprintf("/%d/%d/%d", start, w, i)
 				value := strings.Repeat("v", i%50*100)
 				if i%40 == 39 {
-					value = strings.Repeat("v", 700<<10) // in chunks
+					value = strings.Repeat("v", 1200<<10) // in chunks
 				}
 				if _, err := n.Do(context.Background(), &tree.Op{Action: tree.Set, Key: key, Value: value}); err != nil {
 					fmt.Fprintln(os.Stderr, err)

@@ -62,7 +62,7 @@ func fillGolden(t *testing.T, n *Node) {
 	do(tree.Op{Action: tree.Create, Key: "/queue", Value: "first", InOrder: true})
 	do(tree.Op{Action: tree.Set, Key: "/empty", Dir: true})
 	do(tree.Op{Action: tree.Set, Key: "/lease", Value: "v", HasTTL: true, TTL: 3_000_000_000})
-	do(tree.Op{Action: tree.Set, Key: "/large", Value: strings.Repeat("0123456789abcdef", 40<<10)}) // in chunks
+	do(tree.Op{Action: tree.Set, Key: "/large", Value: strings.Repeat("0123456789abcdef", 40<<10)}) // in chunks, in the files of formats 1 and 2
 	for key, value := range map[string]string{"auth/user/root": goldenUser, "auth/enabled": "true"} {
 		if err := n.SetMeta(t.Context(), key, nil, []byte(value)); err != nil {
 			t.Fatal(err)

@@ -228,7 +228,7 @@ func TestQueueOfNextLeader(t *testing.T) {
 }
 
 func TestQueue(t *testing.T) {
-	q := newQueue(1 << 20)
+	q := newQueue(4 << 20)
 	q.open(2, true)
 	next := func() *batch { b, _, _ := q.take(); return b }
 	request := func(size int) *request { r := newRequest().(*request); r.size = size; return r }
@@ -253,13 +253,13 @@ func TestQueue(t *testing.T) {
 		t.Errorf("%d came out", total)
 	}
 	// By bytes: an entry is full, a large one travels alone, and the queue is bounded.
-	sizes := []int{200 << 10, 100 << 10, 600 << 10, 10}
+	sizes := []int{800 << 10, 400 << 10, 2400 << 10, 10}
 	for _, size := range sizes {
 		if err := q.put(request(size)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := q.put(request(200 << 10)); err != ErrBusy {
+	if err := q.put(request(800 << 10)); err != ErrBusy {
 		t.Errorf("too many bytes: %v", err)
 	}
 	for i, want := range sizes {

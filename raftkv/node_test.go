@@ -159,7 +159,7 @@ func TestValueSizes(t *testing.T) {
 	n := open(t, cfg)
 	const chunk = 512 << 10
 	sizes := []int{0, 1, 1 << 10, 255 << 10, 257 << 10, chunk - 100, chunk - 30, chunk - 1, chunk, chunk + 1,
-		2 * chunk, 2*chunk + 1, 1 << 20, 5 << 20, 16 << 20}
+		2 * chunk, 2*chunk + 1, maxWhole - 100, maxWhole - 60, maxWhole - 30, maxWhole, maxWhole + 1, 5 << 20, 16 << 20}
 	value := func(size int) string {
 		return strings.Repeat(fmt.Sprintf("%09d,", size), size/10+1)[:size]
 	}
@@ -188,6 +188,19 @@ func TestValueSizes(t *testing.T) {
 		node, err := n.View().Get(fmt.Sprintf("/k%d", i))
 		if err != nil || node.Value != value(size) {
 			t.Errorf("%d bytes: %v after restart", size, err)
+		}
+	}
+}
+
+// TestLargeValueIsOneEntry shows that a value of 1 MiB, under the longest key, takes one
+// entry, and that a larger one is cut.
+func TestLargeValueIsOneEntry(t *testing.T) {
+	n := open(t, testConfig(t))
+	for _, tt := range []struct{ size, entries int }{{1, 1}, {1 << 20, 1}, {2 << 20, 5}} {
+		before := n.raft.LastIndex()
+		set(t, n, "/"+strings.Repeat("k", maxKey-1), strings.Repeat("v", tt.size))
+		if got := n.raft.LastIndex() - before; got != uint64(tt.entries) {
+			t.Errorf("%d bytes take %d entries, want %d", tt.size, got, tt.entries)
 		}
 	}
 }

@@ -20,10 +20,14 @@ import (
 )
 
 const (
-	maxBatchOps   = 512       // most operations of one entry
-	maxBatchBytes = 256 << 10 // largest entry of several operations
-	maxQueueOps   = 8192      // most operations that wait
-	entryHeader   = 32        // upper bound of what an entry takes beside its operations
+	maxBatchOps   = 512     // most operations of one entry
+	maxBatchBytes = 1 << 20 // largest entry of several operations
+	maxQueueOps   = 8192    // most operations that wait
+	entryHeader   = 32      // upper bound of what an entry takes beside its operations
+
+	// maxWhole is the largest entry that is not cut into chunks: a value of 1 MiB goes whole.
+	// Each chunk is a write to the disk of its own, and is copied twice more.
+	maxWhole = 1<<20 + maxKey + 4<<10
 )
 
 // A request is an operation on its way through the log.
@@ -236,7 +240,7 @@ func (n *Node) apply(entry []byte, count int) ([]fsm.Result, error) {
 	start := time.Now()
 	n.counts.entries.Add(1)
 	var f raft.ApplyFuture
-	chunked := len(entry) > raftchunking.ChunkSize
+	chunked := len(entry) > maxWhole
 	if chunked {
 		f = raftchunking.ChunkingApply(entry, nil, 0, n.raft.ApplyLog)
 	} else {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"unsafe"
 
 	"confd/raftkv/tree"
 )
@@ -174,9 +175,9 @@ type Batch struct {
 	trees []tree.Op // what Ops points to
 }
 
-// Decode reads an entry into b and replaces what is there. Nothing in b refers to
-// data afterwards. The error is one of ErrVersion, ErrChecksum and ErrFormat; b is
-// then of no use.
+// Decode reads an entry into b and replaces what is there. A text that makes up most of a
+// large entry is not copied: it refers to data, which must not be changed afterwards. The
+// error is one of ErrVersion, ErrChecksum and ErrFormat; b is then of no use.
 func (b *Batch) Decode(data []byte) error {
 	if len(data) == 0 {
 		return fmt.Errorf("%w: empty entry", ErrFormat)
@@ -192,7 +193,7 @@ func (b *Batch) Decode(data []byte) error {
 		return ErrChecksum
 	}
 	b.Clock = int64(binary.LittleEndian.Uint64(data[5:]))
-	d := decoder{data: data[headerSize:]}
+	d := decoder{data: data[headerSize:], share: max(minShared, len(data)/2)}
 	count := d.uvarint()
 	if count > uint64(len(d.data)) { // an operation takes more than a byte
 		return fmt.Errorf("%w: %d operations in %d bytes", ErrFormat, count, len(data))
@@ -247,10 +248,14 @@ func (b *Batch) decodeOp(d *decoder) {
 	}
 }
 
+// minShared is the shortest text that may share the memory of its entry.
+const minShared = 32 << 10
+
 // A decoder reads from the front of data. After the first error everything is zero.
 type decoder struct {
-	data []byte
-	err  error
+	data  []byte
+	share int // texts that are longer refer to data; 0: none does
+	err   error
 }
 
 func (d *decoder) treeOp(op *tree.Op, flags byte) {
@@ -308,7 +313,10 @@ func (d *decoder) text() string {
 		d.fail("ends early")
 		return ""
 	}
-	s := string(d.data[:n])
+	text := d.data[:n]
 	d.data = d.data[n:]
-	return s
+	if d.share > 0 && len(text) > d.share {
+		return unsafe.String(&text[0], len(text))
+	}
+	return string(text)
 }

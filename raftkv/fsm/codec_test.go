@@ -169,3 +169,34 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// TestLargeTextIsShared shows that a value which makes up most of a large entry is not
+// copied, and that others do not hold an entry in memory.
+func TestLargeTextIsShared(t *testing.T) {
+	for _, tt := range []struct {
+		values []int
+		shared []bool
+	}{
+		{[]int{100}, []bool{false}},
+		{[]int{minShared}, []bool{false}},
+		{[]int{minShared + 1}, []bool{true}},
+		{[]int{1 << 20, 100}, []bool{true, false}},
+		{[]int{1 << 20, 1 << 20}, []bool{false, false}},
+	} {
+		var ops []Op
+		for _, size := range tt.values {
+			ops = append(ops, Op{Tree: &tree.Op{Action: tree.Set, Key: "/k", Value: strings.Repeat("v", size)}})
+		}
+		entry := AppendBatch(nil, 1, ops)
+		var b Batch
+		if err := b.Decode(entry); err != nil {
+			t.Fatal(err)
+		}
+		clear(entry)
+		for i, op := range b.Ops {
+			if shared := op.Tree.Value[0] == 0; shared != tt.shared[i] {
+				t.Errorf("values of %v bytes, the %dth: shared is %v", tt.values, i, shared)
+			}
+		}
+	}
+}

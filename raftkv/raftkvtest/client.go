@@ -25,7 +25,7 @@ type client struct {
 const think = 150 * time.Millisecond
 
 // largeValue is more than one log entry takes.
-const largeValue = 520 << 10
+const largeValue = 1120 << 10
 
 func (k *client) loop(ctx context.Context) {
 	for {

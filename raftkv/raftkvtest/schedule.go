@@ -76,7 +76,7 @@ func configOf(snapshots uint64, few bool, change func(*raftkv.Config)) func(*raf
 		if few {
 			cfg.Cluster = raftkv.ClusterConfig{ActiveSize: 3, RemoveDelay: 3 * time.Second, SyncInterval: time.Second}
 		}
-		cfg.MaxValue = 1 << 20
+		cfg.MaxValue = 2 << 20
 		cfg.SnapshotCount = snapshots
 		cfg.SnapshotBytes = 1 << 20
 		if change != nil {
