@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/raft"
+
 	"confd/raftkv/tree"
 )
 
@@ -43,9 +45,39 @@ func BenchmarkDoLarge(b *testing.B) {
 	}
 }
 
+// BenchmarkDoSlowDisk measures writes to a log that takes 5 ms longer for each, alone and at
+// the leader of three.
+func BenchmarkDoSlowDisk(b *testing.B) {
+	slow := func(cfg *Config) {
+		cfg.Hooks.LogStore = func(s raft.LogStore) raft.LogStore { return slowLog{s} }
+	}
+	for _, at := range []string{"alone", "leader"} {
+		for _, writers := range []int{1, 16, 64, 256} {
+			b.Run(fmt.Sprintf("%s/writers=%d", at, writers), func(b *testing.B) {
+				benchDo(b, benchNode(b, at, slow), writers, 256)
+			})
+		}
+	}
+}
+
+// slowLog is a log on a slow disk.
+type slowLog struct{ raft.LogStore }
+
+func (slowLog) IsMonotonic() bool { return true }
+
+func (l slowLog) StoreLogs(es []*raft.Log) error {
+	time.Sleep(5 * time.Millisecond)
+	return l.LogStore.StoreLogs(es)
+}
+
 // benchNode opens a node alone, or three and returns the one that leads or one that follows.
-func benchNode(b *testing.B, at string) *Node {
-	quiet := func(cfg *Config) { cfg.Log = slog.New(slog.DiscardHandler) }
+func benchNode(b *testing.B, at string, change ...func(*Config)) *Node {
+	quiet := func(cfg *Config) {
+		cfg.Log = slog.New(slog.DiscardHandler)
+		for _, f := range change {
+			f(cfg)
+		}
+	}
 	if at == "alone" {
 		cfg := testConfig(b)
 		quiet(&cfg)

@@ -78,6 +78,8 @@
 //     one entry is on its way at a time, two with several voters: an fsync is what a write
 //     costs, so it is shared. What is larger travels alone, in chunks of 512 KiB,
 //     so that no entry blocks heartbeats for long.
+//   - After a write that was slow, a lone voter gives those whom it has answered a tenth of
+//     that time to come back before it writes again; see gather.
 //   - Writes are forwarded, not redirected: a client needs to reach one node only, and the
 //     operations of many share one frame. The leader sends the result back, rather than
 //     have the follower find it when it applies the entry: a follower that is sent a

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -224,6 +226,51 @@ func TestQueueOfNextLeader(t *testing.T) {
 	}
 	if q.sent(b); q.inFlight != 0 {
 		t.Errorf("%d on their way at the end", q.inFlight)
+	}
+}
+
+// TestGather shows who is waited for after a write that was slow, and how long.
+func TestGather(t *testing.T) {
+	for _, tt := range []struct {
+		name        string
+		before      int // wait already
+		count, come int // were answered, and come back after 1 ms each
+		took, want  time.Duration
+	}{
+		{"a fast disk", 0, 16, 16, slowWrite - 1, 0},
+		{"one alone", 0, 1, 1, time.Second, 0},
+		{"all come back", 3, 4, 4, 100 * time.Millisecond, 4 * time.Millisecond},
+		{"one is late", 15, 1, 1, 100 * time.Millisecond, time.Millisecond},
+		{"some stay away", 0, 8, 3, 100 * time.Millisecond, 10 * time.Millisecond},
+		{"a batch is full", maxBatchOps, 16, 16, 100 * time.Millisecond, 0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			q := newQueue(1 << 20)
+			put := func() {
+				if err := q.put(&request{done: make(chan struct{}, 1)}); err != nil {
+					t.Error(err)
+				}
+			}
+			for range tt.before {
+				put()
+			}
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				for range tt.come {
+					time.Sleep(time.Millisecond)
+					put()
+				}
+			})
+			start := time.Now()
+			q.gather(tt.count, tt.took, nil)
+			if got := time.Since(start); got != tt.want {
+				t.Errorf("%s: waited for %v, want %v", tt.name, got, tt.want)
+			}
+			wg.Wait()
+			if q.awaited != 0 || len(q.gathered) > 0 {
+				t.Errorf("%s: something is left: %d, %d", tt.name, q.awaited, len(q.gathered))
+			}
+		})
 	}
 }
 

@@ -150,7 +150,9 @@ func (n *Node) proposeLoop() {
 			return
 		}
 		if limit == inFlightAlone {
+			count, start := len(batch.requests), time.Now()
 			n.send(batch, size)
+			n.queue.gather(count, time.Since(start), n.closing)
 			continue
 		}
 		sending.Go(func() { n.send(batch, size) })

@@ -26,6 +26,8 @@ type queue struct {
 	way      int      // which one, counted
 	held     bool     // nothing goes for a while
 	free     []*batch // to be used again
+	awaited  int      // receives in gathered when so many wait; 0: nobody is told
+	gathered chan struct{}
 	closed   error
 	ended    bool // nothing that waits goes out any more
 }
@@ -50,7 +52,7 @@ func (b *batch) operations() []fsm.Op {
 }
 
 func newQueue(maxBytes int) *queue {
-	q := &queue{maxBytes: maxBytes}
+	q := &queue{maxBytes: maxBytes, gathered: make(chan struct{}, 1)}
 	q.changed.L = &q.mu
 	return q
 }
@@ -74,7 +76,53 @@ func (q *queue) put(r *request) error {
 	q.waiting = append(q.waiting, r)
 	q.bytes += r.size
 	q.changed.Signal()
+	if n+1 == q.awaited {
+		q.awaited = 0
+		q.gathered <- struct{}{}
+	}
 	return nil
+}
+
+// slowWrite is how long a batch must have taken for others to be waited for.
+const slowWrite = 2 * time.Millisecond
+
+// gather gives those whose count requests were answered just now a moment to come back
+// with the next ones, a tenth of the time that they took: on a slow disk, those who came a
+// little too late for one write would else have the next one for themselves, and everybody
+// would wait for two. It ends when all are there, or when closing is closed.
+func (q *queue) gather(count int, took time.Duration, closing <-chan struct{}) {
+	if took < slowWrite || !q.await(count) {
+		return
+	}
+	t := time.NewTimer(took / 10)
+	defer t.Stop()
+	select {
+	case <-q.gathered:
+		return
+	case <-t.C:
+	case <-closing:
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.awaited = 0
+	select {
+	case <-q.gathered:
+	default:
+	}
+}
+
+// await has gathered receive when count more wait than now, or a batch is full. It reports
+// whether there is anybody to wait for.
+func (q *queue) await(count int) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n := len(q.waiting) - q.head
+	want := min(n+count, maxBatchOps)
+	if want < 2 || n >= want || q.bytes >= maxBatchBytes || q.closed != nil {
+		return false
+	}
+	q.awaited = want
+	return true
 }
 
 // sweepLocked forgets the requests that nobody waits for, and returns how many are left.
