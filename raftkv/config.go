@@ -164,8 +164,9 @@ func (c *Config) raftConfig(id string) *raft.Config {
 	r.HeartbeatTimeout = c.ElectionTimeout
 	r.ElectionTimeout = c.ElectionTimeout
 	r.LeaderLeaseTimeout = c.ElectionTimeout / 2
-	r.MaxAppendEntries = 64             // raft makes lists of that length for each entry
-	r.SnapshotInterval = 24 * time.Hour // compactor decides; raft's own rule counts entries only
+	r.MaxAppendEntries = 64                  // raft makes lists of that length for each entry
+	r.CommitTimeout = 250 * time.Millisecond // followers are told by a nudge; see transport
+	r.SnapshotInterval = 24 * time.Hour      // compactor decides; raft's own rule counts entries only
 	r.SnapshotThreshold = 1 << 62
 	r.TrailingLogs = c.minTrailing() // what is kept besides decides firstKept
 	r.NoLegacyTelemetry = true

@@ -118,7 +118,9 @@
 //     covers both. It is a matter of the connection's goroutine, never of Accept.
 //   - With certificates on both sides there are no session tickets: a resumed session would
 //     outlive the change of an authority.
-//   - Pipelining is off, and CommitTimeout and the other defaults of raft are kept.
+//   - Pipelining is off. CommitTimeout, after which raft tells followers of commits for lack
+//     of other news, is 250 ms, since a nudge has told them; at 50 ms the requests without
+//     news were half of what an idle leader did. The other defaults of raft are kept.
 //   - Removing a member writes one record, removed/ID, that overrules its record member/ID,
 //     since two writes could be torn apart. An id never comes back, so neither do these go.
 //   - What a node was started with wins over what UpdateMember has said about it, the next

@@ -15,7 +15,7 @@ import (
 )
 
 // TestNudge: a follower shows a lone write at once. Without nudgeLoop it takes raft one to
-// two times its CommitTimeout, 50 ms.
+// two times its CommitTimeout, 250 ms.
 func TestNudge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newMemCluster(t)

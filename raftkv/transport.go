@@ -32,7 +32,7 @@ import (
 // is given up; see silent and patientReader.
 //
 // And followers are told at once what is committed. Raft tells them with the next entry,
-// or after one to two CommitTimeouts: 75 ms in which a follower that has the entry on its
+// or after one to two CommitTimeouts: 75 ms, by default, in which a follower that has the entry on its
 // disk does not show it. So when the leader has applied something, a follower with nothing
 // under way gets an empty AppendEntries after what it has acknowledged in this term, with
 // the commit index capped there: a message that raft itself might send. See progress.
