@@ -134,8 +134,11 @@ func (x *exchange) readBody(w http.ResponseWriter, r *http.Request, limit int) {
 			break
 		}
 	}
-	// Else the deadline would end the connection while the answer is awaited.
-	_ = rc.SetReadDeadline(time.Time{})
+	if x.req.bodyErr == nil {
+		// Else the deadline would end the connection while the answer is awaited. After an
+		// error it has to stand: net/http reads what is left of a body before it answers.
+		_ = rc.SetReadDeadline(time.Time{})
+	}
 	x.read = b
 	if len(b) > limit {
 		x.req.bodyTooLarge = true

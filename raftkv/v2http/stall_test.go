@@ -4,6 +4,8 @@
 package v2http
 
 import (
+	"io"
+	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -73,5 +75,30 @@ func TestHangingHealth(t *testing.T) {
 		if got := time.Since(began); got != healthTimeout {
 			t.Errorf("answered after %v, want %v", got, healthTimeout)
 		}
+	})
+}
+
+// TestSlowBody: a client that does not send the whole of its body is cut off after 60 s,
+// and told why; nothing is stored.
+func TestSlowBody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, node := newTestHandler(Options{})
+		theirs, ours := net.Pipe()
+		_ = Server(h, nil).Serve(&oneListener{conn: ours}) // errOneListener
+		began := time.Now()
+		if _, err := io.WriteString(theirs, "PUT /v2/keys/a HTTP/1.1\r\nHost: x\r\nContent-Type: "+formType+"\r\nContent-Length: 9\r\n\r\nvalue=x"); err != nil {
+			t.Fatal(err)
+		}
+		answer, err := io.ReadAll(theirs)
+		if took := time.Since(began); err != nil || took != bodyTime {
+			t.Errorf("closed with %v after %v, want %v", err, took, bodyTime)
+		}
+		if !strings.HasPrefix(string(answer), "HTTP/1.1 400 ") || !strings.Contains(string(answer), "i/o timeout") {
+			t.Errorf("got %q", answer)
+		}
+		if got := node.tree.View().Len(); got != 0 {
+			t.Errorf("got %d keys, want 0", got)
+		}
+		synctest.Wait()
 	})
 }
