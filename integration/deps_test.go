@@ -38,7 +38,8 @@ var rooms = map[string][]string{
 	"raftkv/fsm":           {"raftkv/tree"},
 	"raftkv/raftkvtest":    {"raftkv", "raftkv/tree"},
 	"raftkv/tree":          {},
-	"raftkv/v2http":        {"raftkv", "raftkv/auth", "raftkv/tree"},
+	"raftkv/v2http":        {"raftkv", "raftkv/auth", "raftkv/tree", "raftkv/v2http/http1"},
+	"raftkv/v2http/http1":  {},
 	"integration":          {},
 }
 

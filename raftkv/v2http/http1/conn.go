@@ -1,0 +1,269 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package http1
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"runtime/debug"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// The states of a connection: it waits for a request, has one, or Shutdown has closed it.
+const (
+	idle = iota
+	active
+	ended
+)
+
+// slack is how much later than said a deadline may be.
+const slack = time.Second
+
+// A conn is a connection. Its goroutine owns everything but state and rwc.
+type conn struct {
+	loop  *Loop
+	rwc   net.Conn
+	state atomic.Int32
+
+	buf        *buffer // nil while there is nothing in it
+	start, end int     // what has been read and not consumed
+	req        Request
+
+	readBy, writeBy time.Time // the deadlines
+	writeErr        error     // that of the first write that failed
+
+	// Of a connection that can be read by its descriptor.
+	raw     syscall.RawConn
+	tryRead func(fd uintptr) bool
+}
+
+// RemoteAddr returns the address of the client.
+func (c *conn) RemoteAddr() net.Addr { return c.rwc.RemoteAddr() }
+
+// serve answers requests until the connection ends or is handed over.
+func (c *conn) serve() {
+	given := false
+	defer func() {
+		if p := recover(); p != nil {
+			c.loop.config.Log.Error("a request made the server panic", "err", p, "stack", string(debug.Stack()))
+		}
+		if !given {
+			c.rwc.Close()
+		}
+		c.release()
+		c.loop.remove(c)
+	}()
+	for wait := c.loop.config.HeaderTime; c.await(wait); wait = c.loop.config.IdleTime {
+		switch c.answer() {
+		case handOver:
+			given = c.handOver()
+			return
+		case hangUp:
+			return
+		}
+	}
+}
+
+// A fate is what becomes of a connection after a request.
+type fate uint8
+
+const (
+	keep fate = iota
+	handOver
+	hangUp
+)
+
+// answer answers the request whose beginning has been read.
+func (c *conn) answer() fate {
+	n, v := c.req.parse(c.buf[c.start:c.end])
+	for first := true; v == more; n, v = c.req.parse(c.buf[c.start:c.end]) {
+		if c.start > 0 {
+			c.end = copy(c.buf[:], c.buf[c.start:c.end])
+			c.start = 0
+		}
+		if c.end == len(c.buf) {
+			return handOver
+		}
+		if first {
+			c.readUntil(time.Now().Add(c.loop.config.HeaderTime))
+			first = false
+		}
+		if f := c.readMore(); f != keep {
+			return f
+		}
+	}
+	if v == strange || !c.loop.config.Handler.Takes(&c.req) {
+		return handOver
+	}
+	c.readBody(n)
+	return c.run()
+}
+
+// run has the handler answer the request.
+func (c *conn) run() fate {
+	r := &c.req
+	r.Began = time.Now()
+	r.date = c.loop.dates.at(r.Began)
+	r.Close = r.Close || c.loop.ending.Load()
+	c.loop.config.Handler.Serve(c.loop.ctx, r, c)
+	r.Body = nil
+	if r.Close || r.BodyErr != nil || c.writeErr != nil {
+		return hangUp
+	}
+	return keep
+}
+
+// readBody reads the body of the request whose head has n bytes. If it does not fit into
+// the buffer it becomes one of its own, which grows as it comes.
+func (c *conn) readBody(n int) {
+	r := &c.req
+	have := c.buf[c.start+n : c.end]
+	if len(have) >= r.Length {
+		r.Body = have[:r.Length]
+		c.start += n + r.Length
+		return
+	}
+	r.Body = append(make([]byte, 0, min(r.Length, max(1<<10, 2*len(have)))), have...)
+	c.start = c.end
+	c.readUntil(time.Now().Add(c.loop.config.BodyTime))
+	for len(r.Body) < r.Length && r.BodyErr == nil {
+		if len(r.Body) == cap(r.Body) {
+			r.Body = append(make([]byte, 0, min(r.Length, 2*cap(r.Body))), r.Body...)
+		}
+		var m int
+		m, r.BodyErr = c.rwc.Read(r.Body[len(r.Body):cap(r.Body)])
+		r.Body = r.Body[:len(r.Body)+m]
+	}
+	switch {
+	case len(r.Body) == r.Length:
+		r.BodyErr = nil
+	case r.BodyErr == io.EOF:
+		r.BodyErr = io.ErrUnexpectedEOF // and there is no use in saying that we close
+	default:
+		r.Close = true
+	}
+}
+
+// readMore reads the next part of a head.
+func (c *conn) readMore() fate {
+	n, err := c.rwc.Read(c.buf[c.end:])
+	c.end += n
+	switch {
+	case n > 0 || err == nil:
+		return keep
+	case err == io.EOF:
+		return handOver // it has an answer to half a request
+	}
+	return hangUp
+}
+
+// handOver gives the connection to the other server. It reports whether that took it.
+func (c *conn) handOver() bool {
+	if c.rwc.SetDeadline(time.Time{}) != nil {
+		return false
+	}
+	return c.loop.config.HandOver(c.rwc, bytes.Clone(c.buf[c.start:c.end]))
+}
+
+// Write writes to the client, which takes it in StallTime or is given up.
+func (c *conn) Write(b []byte) (int, error) {
+	now, d := time.Now(), c.loop.config.StallTime
+	if c.writeErr == nil && !lasts(c.writeBy.Sub(now), d) {
+		c.writeBy = now.Add(d + slack)
+		c.writeErr = c.rwc.SetWriteDeadline(c.writeBy)
+	}
+	if c.writeErr != nil {
+		return 0, c.writeErr
+	}
+	var n int
+	n, c.writeErr = c.rwc.Write(b)
+	return n, c.writeErr
+}
+
+// lasts reports whether a deadline that is left away will do for one of d.
+func lasts(left, d time.Duration) bool { return d <= left && left <= d+slack }
+
+// readWithin has reads fail after d, or a little later.
+func (c *conn) readWithin(d time.Duration) {
+	if now := time.Now(); !lasts(c.readBy.Sub(now), d) {
+		c.readUntil(now.Add(d + slack))
+	}
+}
+
+// readUntil has reads fail from t on.
+func (c *conn) readUntil(t time.Time) {
+	c.readBy = t
+	// An error is that of a closed connection, which reads have as well.
+	_ = c.rwc.SetReadDeadline(t)
+}
+
+// await waits until a request begins, for d at most. It reports whether one does.
+func (c *conn) await(d time.Duration) bool {
+	if c.start < c.end {
+		return true // it came with the one before
+	}
+	c.start, c.end = 0, 0
+	c.readWithin(d)
+	c.state.Store(idle)
+	if c.loop.ending.Load() {
+		return false // Shutdown may have looked before
+	}
+	c.readFirst()
+	return c.state.CompareAndSwap(idle, active) && c.end > 0
+}
+
+// readFirst reads the beginning of a request; there is none if it fails.
+func (c *conn) readFirst() {
+	if c.raw != nil {
+		// An error means that there is nothing.
+		_ = c.raw.Read(c.tryRead)
+		return
+	}
+	c.acquire()
+	for err := error(nil); c.end == 0 && err == nil; {
+		c.end, err = c.rwc.Read(c.buf[:])
+	}
+	if sc, ok := c.rwc.(syscall.Conn); ok && c.tryRead == nil {
+		c.tryRead = c.readNow
+		if raw, err := sc.SyscallConn(); err == nil {
+			c.raw = raw
+		}
+	}
+}
+
+// readNow reads what is there, and reports false if nothing is; then there is no buffer
+// until there is.
+func (c *conn) readNow(fd uintptr) bool {
+	c.acquire()
+	for {
+		n, err := syscall.Read(int(fd), c.buf[:])
+		switch err {
+		case syscall.EINTR:
+		case syscall.EAGAIN:
+			c.release()
+			return false
+		default:
+			c.end = max(n, 0)
+			return true
+		}
+	}
+}
+
+// acquire makes sure that there is a buffer.
+func (c *conn) acquire() {
+	if c.buf == nil {
+		c.buf = c.loop.buffers.Get().(*buffer)
+	}
+}
+
+// release gives the buffer back.
+func (c *conn) release() {
+	if c.buf != nil {
+		c.loop.buffers.Put(c.buf)
+		c.buf = nil
+	}
+}

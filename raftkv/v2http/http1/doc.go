@@ -1,0 +1,56 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package http1 is an HTTP/1.1 server for plain requests. It answers those that it
+// understands to the last byte, and hands a connection on to another server, net/http's,
+// with all that has been read of it, at the first thing that it does not.
+//
+//	loop := http1.New(http1.Config{Handler: h, HandOver: toNetHTTP})
+//	err := srv.Serve(loop.Listener(l)) // srv gets what the loop has no use for
+//
+// # Model
+//
+// A goroutine for each connection reads into a buffer, parses a head, has the handler
+// answer, and writes the answer with one write. There is no map of header fields, no
+// context and no reader for each request, and nothing is allocated for it here.
+//
+//	bytes ─> parse ─┬─ clean ───> Handler.Takes ─> body ─> Handler.Serve ─> bytes
+//	                ├─ more ────> read on, within HeaderTime
+//	                └─ strange ─> HandOver, for the rest of the connection's life
+//
+// # What is clean
+//
+// GET, HEAD, PUT, POST or DELETE, a target in origin form without percent-encoding in its
+// path, HTTP/1.1, lines that end with CR LF, one header Host. Names of header fields are
+// letters, digits and "-", values are printable ASCII, blanks and tabs. Content-Length is
+// there once or not at all, and only PUT and POST have a body, of MaxBody at most.
+// Connection is close or keep-alive. There is no Transfer-Encoding, Expect, Upgrade, Trailer
+// or TE, and none of the fields that mean something to us is there twice. All of it fits
+// into MaxHead.
+//
+// Everything else is strange, be it allowed or not: other methods, a space before the
+// colon, a folded line, a bare LF, a NUL, two lengths, a length beside chunks. So a request
+// that two servers could read in two ways is never read here, and what is refused is refused
+// by one server, in its words.
+//
+// # Decisions
+//
+// An own loop, since most of the processor time of a small request in net/http is spent on
+// what a plain request does not need; docs/performance.md has the figures. fasthttp has
+// half of the gain, answers broken requests in its own way, and would have to be trusted
+// with the framing of everything; what is here is small enough to be compared with net/http
+// byte for byte, which the tests of package v2http do.
+//
+// A deadline of a connection is set anew when it is a second too early, not for each
+// request: a timer costs more than parsing. So the times for an idle connection and for a
+// write may be a second longer than said.
+//
+// A connection that waits for its next request holds no buffer, where the connection lets
+// itself be read by its descriptor.
+//
+// Handler.Serve is not told that a client has gone; net/http reads in the background for
+// that, which costs a goroutine. What a handler waits for must end by itself.
+//
+// A connection that was handed over has HeaderTime of net/http from then on, so who
+// sends something strange very slowly has that time twice.
+package http1

@@ -1,0 +1,155 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package http1
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A Handler answers requests. Its methods may be called concurrently.
+type Handler interface {
+	// Takes reports whether Serve answers r, whose body has not been read.
+	Takes(r *Request) bool
+
+	// Serve answers r by writing an answer, at once or in parts, to client. ctx ends when
+	// the loop is closed, and not when the client goes.
+	Serve(ctx context.Context, r *Request, client Client)
+}
+
+// A Client is who has sent a request.
+type Client interface {
+	// RemoteAddr returns the address that the connection came from.
+	RemoteAddr() net.Addr
+
+	// Write sends a part of the answer. If the client does not take it in
+	// Config.StallTime, the connection ends; then, and if it is broken, there is an error,
+	// for the rest of the answer as well.
+	Write(part []byte) (int, error)
+}
+
+// Config configures a Loop. All fields are needed.
+type Config struct {
+	Handler Handler
+
+	// HandOver gives a connection without deadlines to another server. early is what has
+	// been read of it, nil if nothing. It reports false if that server takes no more.
+	HandOver func(conn net.Conn, early []byte) bool
+
+	HeaderTime time.Duration // for the first request of a connection to come, and for the rest of a head
+	BodyTime   time.Duration // for the rest of a body
+	IdleTime   time.Duration // for the next request to begin
+	StallTime  time.Duration // for the client to take a write
+
+	Log *slog.Logger // panics of the handler
+}
+
+// A Loop serves connections. Its methods may be called concurrently.
+type Loop struct {
+	config  Config
+	ctx     context.Context
+	cancel  context.CancelFunc
+	buffers sync.Pool // of *buffer
+	dates   calendar
+
+	mu      sync.Mutex
+	conns   map[*conn]struct{}
+	ending  atomic.Bool // set under mu
+	running sync.WaitGroup
+}
+
+// buffer is what a connection reads into.
+type buffer [MaxHead]byte
+
+// New returns a loop without connections.
+func New(config Config) *Loop {
+	l := &Loop{config: config, conns: make(map[*conn]struct{})}
+	l.ctx, l.cancel = context.WithCancel(context.Background())
+	l.buffers.New = func() any { return new(buffer) }
+	return l
+}
+
+// Listener returns a listener whose Accept serves connections of ln. It returns one only if
+// that speaks TLS, which is another server's, and the errors of ln. Whoever calls Accept
+// until there is an error serves both kinds.
+func (l *Loop) Listener(ln net.Listener) net.Listener { return &listener{ln, l} }
+
+type listener struct {
+	net.Listener
+	loop *Loop
+}
+
+func (l *listener) Accept() (net.Conn, error) {
+	for {
+		rwc, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if _, ok := rwc.(*tls.Conn); ok {
+			return rwc, nil
+		}
+		l.loop.serve(rwc)
+	}
+}
+
+// serve serves a connection in a goroutine of its own.
+func (l *Loop) serve(rwc net.Conn) {
+	c := &conn{loop: l, rwc: rwc}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ending.Load() {
+		rwc.Close()
+		return
+	}
+	l.conns[c] = struct{}{}
+	l.running.Go(c.serve)
+}
+
+func (l *Loop) remove(c *conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.conns, c)
+}
+
+// Shutdown closes connections that wait for a request, and waits until the requests under
+// way on the others are answered, which ends those too. Its error is ctx's, if that ends
+// first. It does nothing to connections that were handed over, nor to listeners.
+func (l *Loop) Shutdown(ctx context.Context) error {
+	l.end(func(c *conn) bool { return c.state.CompareAndSwap(idle, ended) })
+	done := make(chan struct{})
+	go func() { // ends with the last connection
+		l.running.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Close closes all connections, and the context of requests under way. It waits for
+// nothing.
+func (l *Loop) Close() {
+	l.cancel()
+	l.end(func(*conn) bool { return true })
+}
+
+// end takes no new connections from here on, and closes some of those that there are.
+func (l *Loop) end(which func(*conn) bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ending.Store(true)
+	for c := range l.conns {
+		if which(c) {
+			c.rwc.Close()
+		}
+	}
+}
