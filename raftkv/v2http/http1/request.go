@@ -121,30 +121,28 @@ func (r *Request) judge() verdict {
 	return clean
 }
 
-// methodOf returns the method that b begins with, "" if that is none of ours or not there
-// yet.
-func methodOf(b []byte) string {
+// methodOf returns the method that b begins with.
+func methodOf(b []byte) (string, verdict) {
+	v := strange
 	for _, m := range [...]string{"GET ", "PUT ", "POST ", "DELETE ", "HEAD "} {
-		if len(b) >= len(m) && string(b[:len(m)]) == m {
-			return m[:len(m)-1]
+		switch {
+		case len(b) >= len(m) && string(b[:len(m)]) == m:
+			return m[:len(m)-1], clean
+		case len(b) < len(m) && string(b) == m[:len(b)]:
+			v = more
 		}
 	}
-	return ""
+	return "", v
 }
-
-// longestMethod is the length of "DELETE ".
-const longestMethod = 7
 
 // lineEnd is what follows the target.
 const lineEnd = " HTTP/1.1\r\n"
 
 // parseLine parses the request line, and returns its length if it is clean.
 func (r *Request) parseLine(b []byte) (int, verdict) {
-	if r.Method = methodOf(b); r.Method == "" {
-		if len(b) >= longestMethod || len(b) > 0 && classes[b[0]]&inName == 0 {
-			return 0, strange
-		}
-		return 0, more
+	var v verdict
+	if r.Method, v = methodOf(b); v != clean {
+		return 0, v
 	}
 	n := len(r.Method) + 1
 	path := span(b[n:], inPath)

@@ -55,7 +55,7 @@ func show(r *Request) string {
 // TestStrange: what is handed over, and not only when the whole head is there.
 func TestStrange(t *testing.T) {
 	for _, head := range []string{
-		"get / HTTP/1.1\r\n", "PATCH / HTTP/1.1\r\n", "OPTIONS * HTTP/1.1\r\n", "PRI * HTTP/2.0\r\n", "\r\n", "\n", " GET", "\x16\x03\x01", "\x00",
+		"get / HTTP/1.1\r\n", "PATCH / HTTP/1.1\r\n", "OPTIONS * HTTP/1.1\r\n", "PRI * HTTP/2.0\r\n", "\r\n", "\n", " GET", "0\n", "GEX", "\x16\x03\x01", "\x00",
 		"GET  / HTTP/1.1\r\n", "GET\t/ HTTP/1.1\r\n", "GET /  HTTP/1.1\r\n", "GET / HTTP/1.1 \r\n", "GET / HTTP/1.0\r\n", "GET / HTTP/1.1\n",
 		"GET / HTTP/2.0\r\n", "GET /\r\n", "GET HTTP/1.1\r\n", "GET * HTTP/1.1\r\n", "GET http://x/ HTTP/1.1\r\n", "GET x HTTP/1.1\r\n",
 		"GET /%41 HTTP/1.1\r\n", "GET /a#b HTTP/1.1\r\n", "GET /?a#b HTTP/1.1\r\n", "GET /\x00 HTTP/1.1\r\n", "GET /\xff HTTP/1.1\r\n",
