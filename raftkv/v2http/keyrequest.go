@@ -52,8 +52,9 @@ const maxTTL = 1 << 32
 // parseKey validates the parameters of r, all of them for every method, in etcd's order:
 // the first that fails decides the error.
 func parseKey(r *request, k *keyRequest) *tree.Error {
-	var f form
-	if err := parseForm(&f, r); err != nil {
+	var p parser
+	f := &p.form
+	if err := parseForm(f, r); err != nil {
 		return refuse(tree.CodeInvalidForm, err.Error())
 	}
 	k.method = r.method
@@ -61,7 +62,6 @@ func parseKey(r *request, k *keyRequest) *tree.Error {
 	k.value = f.text[paramValue]
 	k.prevValue = f.text[paramPrevValue]
 
-	p := parser{form: &f}
 	k.prevIndex = p.number(paramPrevIndex)
 	k.waitIndex = p.number(paramWaitIndex)
 	k.recursive = p.bool(paramRecursive)
@@ -80,7 +80,9 @@ func parseKey(r *request, k *keyRequest) *tree.Error {
 	k.ttl, k.hasTTL = p.ttl()
 	k.prevExist, k.hasPrevExist = p.unquoted(paramPrevExist)
 	k.refresh, _ = p.unquoted(paramRefresh)
-	k.consistent, _ = strconv.ParseBool(f.text[paramConsistent]) // in 2.x it is ignored, whatever it says
+	if f.has(paramConsistent) {
+		k.consistent, _ = strconv.ParseBool(f.text[paramConsistent]) // in 2.x it is ignored, whatever it says
+	}
 	if k.refresh && k.value != "" {
 		p.fail(tree.CodeRefreshValue, "A value was provided on a refresh")
 	}
@@ -97,7 +99,7 @@ func refuse(code tree.Code, cause string) *tree.Error {
 
 // A parser turns parameters into values and keeps the first error.
 type parser struct {
-	form *form
+	form form
 	err  *tree.Error
 }
 
