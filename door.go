@@ -45,6 +45,9 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, body) // a client that has gone does not care
 }
 
+// Keys returns the handler, nil while there is none.
+func (d *door) Keys() *v2http.Handler { return d.handler.Load() }
+
 // EndWatches ends the watches, if there can be any.
 func (d *door) EndWatches() {
 	if h := d.handler.Load(); h != nil {

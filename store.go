@@ -30,10 +30,17 @@ type store struct {
 	door      *door
 	url       string // that the client API is advertised by
 	listeners []listener
-	servers   []*http.Server
+	servers   []server
 	serving   sync.WaitGroup
 	end       context.CancelFunc // ends what runs beside the ports
 	fail      func(error)        // told why the store cannot go on
+}
+
+// A server serves one port.
+type server interface {
+	Serve(net.Listener) error
+	Shutdown(context.Context) error
+	Close() error
 }
 
 // A listener is one that the client API is served on.
@@ -169,7 +176,7 @@ func (p *program) openDoor(ctx context.Context, st *store) error {
 	}
 	st.url = p.clientURL(st.listeners[0].Addr())
 	for _, l := range st.listeners {
-		st.serve(l, v2http.Server(st.door, p.log))
+		st.serve(l, v2http.NewClientServer(st.door, p.log))
 	}
 	return nil
 }
@@ -195,7 +202,7 @@ func (p *program) listenClient(ctx context.Context, on listen, t *raftkv.TLS) (l
 }
 
 // serve serves one port until the store is closed.
-func (st *store) serve(l net.Listener, srv *http.Server) {
+func (st *store) serve(l net.Listener, srv server) {
 	st.servers = append(st.servers, srv)
 	st.serving.Go(func() {
 		if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {

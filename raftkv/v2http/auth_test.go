@@ -31,8 +31,7 @@ func doAs(t testing.TB, h http.Handler, who, method, target, body string) *http.
 	if name, password, ok := strings.Cut(who, ":"); ok {
 		r.SetBasicAuth(name, password)
 	}
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
+	w := record(t, h, r)
 	return w.Result()
 }
 
@@ -146,8 +145,7 @@ func TestCertificateNamesUser(t *testing.T) {
 		if test.header != "" {
 			r.Header.Set("Authorization", test.header)
 		}
-		w := httptest.NewRecorder()
-		h.ServeHTTP(w, r)
+		w := record(t, h, r)
 		if w.Code != test.status {
 			t.Errorf("%s: got %d, want %d", test.name, w.Code, test.status)
 		}

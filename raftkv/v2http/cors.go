@@ -47,7 +47,6 @@ func ParseCORS(list string) ([]string, error) {
 
 // The values of the header fields, shared by all answers.
 var (
-	corsAny     = []string{"*"}
 	corsMethods = []string{"POST, GET, OPTIONS, PUT, DELETE"}
 	corsHeaders = []string{"accept, content-type, authorization"}
 	varyOrigin  = []string{"Origin"}
@@ -55,16 +54,29 @@ var (
 
 // writeHeader sets the fields of the answer hd to a request with those header fields.
 func (c *cors) writeHeader(hd, request http.Header) {
-	allowed := corsAny
 	if !c.any {
 		// Whether the fields are there depends on the origin, so a cache must ask.
 		hd["Vary"] = varyOrigin
-		allowed = request["Origin"]
-		if len(allowed) != 1 || !slices.Contains(c.origins, allowed[0]) {
-			return
-		}
 	}
-	hd["Access-Control-Allow-Origin"] = allowed
-	hd["Access-Control-Allow-Methods"] = corsMethods
-	hd["Access-Control-Allow-Headers"] = corsHeaders
+	var origin string
+	if o := request["Origin"]; len(o) == 1 {
+		origin = o[0]
+	}
+	if origin = c.allowed(origin); origin != "" {
+		hd["Access-Control-Allow-Origin"] = []string{origin}
+		hd["Access-Control-Allow-Methods"] = corsMethods
+		hd["Access-Control-Allow-Headers"] = corsHeaders
+	}
+}
+
+// allowed returns the origin whose pages may have the answer to a request with that
+// header Origin, "" if none.
+func (c *cors) allowed(origin string) string {
+	switch {
+	case c.any:
+		return "*"
+	case slices.Contains(c.origins, origin):
+		return origin
+	}
+	return ""
 }

@@ -49,8 +49,7 @@ func TestCORS(t *testing.T) {
 			if test.origin != "" {
 				r.Header.Set("Origin", test.origin)
 			}
-			w := httptest.NewRecorder()
-			h.ServeHTTP(w, r)
+			w := record(t, h, r)
 			want := http.Header{}
 			if test.allowed != "" {
 				want.Set("Access-Control-Allow-Origin", test.allowed)

@@ -74,8 +74,7 @@ func TestTokenURL(t *testing.T) {
 	} {
 		r := httptest.NewRequest("GET", test.target, http.NoBody)
 		r.Host = test.host
-		w := httptest.NewRecorder()
-		h.ServeHTTP(w, r)
+		w := record(t, h, r)
 		if got := w.Body.String(); !strings.HasPrefix(got, test.want) {
 			t.Errorf("%s: got %s, want %s…", test.target, got, test.want)
 		}
@@ -125,8 +124,7 @@ func TestDiscoveryRequests(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		r := httptest.NewRequestWithContext(ctx, step.method, step.target, strings.NewReader(step.body))
 		r.Header.Set("Content-Type", formType)
-		w := httptest.NewRecorder()
-		h.ServeHTTP(w, r)
+		w := record(t, h, r)
 		cancel()
 		if got := w.Body.String(); w.Code != step.status || !strings.Contains(got, step.want) || strings.Contains(got, `"key":"/_etcd/registry/t2/_config"`) {
 			t.Errorf("%s %s: got %d %s, want %d …%s…", step.method, step.target, w.Code, got, step.status, step.want)

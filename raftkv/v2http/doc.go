@@ -7,18 +7,27 @@
 // what is asked of the peer port.
 //
 //	h := v2http.New(node, v2http.Options{Log: log})
-//	srv := v2http.Server(h, log)
+//	srv := v2http.NewClientServer(h, log)
 //	err := srv.Serve(listener)
 //
 // # Model
 //
 // A request and a response are plain structs of this package. The core functions work
-// on these alone; adapter.go is the one file that translates from and to net/http, so
-// that the plain key API can run on another server with the same code and tests.
+// on these alone; adapter.go is the one file that translates from and to net/http, and
+// plain.go from and to http1, which answers most requests for keys.
 //
 //	adapter  ServeHTTP: fill request (method, decoded path, raw query, form body)
 //	core     serve → route → parseKey (validate, in etcd's order) → get, write or watch
 //	adapter  write status, headers and body; or headers first, then a watcher's events
+//
+// Of a ClientServer, http1's loop has each connection without TLS first. It keeps it as long
+// as all that comes is key requests that it understands to the last byte and that are
+// answered at once. With the first other one, be it /version, a watch, a chunked body or an
+// attack, net/http gets the connection for the rest of its life, and all that was not
+// answered:
+//
+//	loop      plain → core → plain
+//	net/http  ServeHTTP → adapter → core → adapter
 //
 // # The peer port
 //
@@ -64,6 +73,7 @@
 // Bodies of the other paths may have 64 KiB.
 // A ttl above 2^32 seconds (136 years) is error 202: etcd lets it overflow.
 // The request line and the headers have 1 MB together, in Server.
+// A client that sends its head slower than in 10 s, or its body than in 60 s, is cut off.
 //
 // # Decisions
 //
@@ -94,8 +104,11 @@
 // and 2.x; the default of 3.4 was all of them. The peer port has no CORS.
 //
 // A client that does not read is cut off after 30 s without progress, and a watcher
-// after 640 events that nobody fetched; a client that sends its body slower than in
-// 60 s is cut off as well. Watches have no time limit.
+// after 640 events that nobody fetched. Watches have no time limit.
+//
+// Requests over TLS are net/http's: it must see the connection itself to know of the
+// client's certificate, so nothing could be handed over once the loop had read from it. Nor
+// are large values the loop's (64 KiB), whose cost is elsewhere.
 //
 // /v2/admin/backup is on the client port, the one that people and their scripts can reach,
 // though the other paths of /v2/admin are 0.4's and on the peer port. It is refused while

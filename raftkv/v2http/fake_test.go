@@ -218,8 +218,7 @@ func do(t testing.TB, h http.Handler, method, target, body string) *http.Respons
 	if body != "" {
 		r.Header.Set("Content-Type", formType)
 	}
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
+	w := record(t, h, r)
 	return w.Result()
 }
 

@@ -59,8 +59,7 @@ func runScript(t *testing.T, script string) {
 		}
 		want := &wanted{}
 		want.parse(t, rest, r.Header)
-		w := httptest.NewRecorder()
-		h.ServeHTTP(w, r)
+		w := record(t, h, r)
 		resp := w.Result()
 		got := bodyOf(t, resp)
 		if resp.StatusCode != want.status {

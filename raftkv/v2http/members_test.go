@@ -24,8 +24,7 @@ func doJSON(t testing.TB, h http.Handler, method, target, contentType, body stri
 	if contentType != "" {
 		r.Header.Set("Content-Type", contentType)
 	}
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
+	w := record(t, h, r)
 	return w.Result()
 }
 
@@ -248,9 +247,8 @@ func startNode(t *testing.T) (*side, *raftkv.Node) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { node.Close() })
-	srv := httptest.NewServer(New(node, Options{}))
-	t.Cleanup(srv.Close)
-	return &side{name: "ours", addr: strings.TrimPrefix(srv.URL, "http://")}, node
+	url := startServer(t, New(node, Options{}))
+	return &side{name: "ours", addr: strings.TrimPrefix(url, "http://")}, node
 }
 
 // TestChangesNeedRoot: with authentication on, nobody but root changes members and
@@ -266,8 +264,7 @@ func TestChangesNeedRoot(t *testing.T) {
 		if root {
 			r.SetBasicAuth("root", "pw")
 		}
-		w := httptest.NewRecorder()
-		h.ServeHTTP(w, r)
+		w := record(t, h, r)
 		if w.Code == 401 && strings.Contains(w.Body.String(), "/_etcd/registry") {
 			t.Errorf("%s %s: a refusal with a token: %s", method, target, w.Body)
 		}

@@ -11,7 +11,6 @@ import (
 	"maps"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os/exec"
 	"regexp"
 	"slices"
@@ -40,15 +39,9 @@ func startSides(t *testing.T) (theirs, ours *side, node *fakeNode) {
 	node.now = time.Now
 	node.state.ClientURL = "http://" + client
 	node.state.PeerAddr = peer
-	srv := httptest.NewUnstartedServer(nil)
-	srv.Config = Server(h, nil)
-	srv.Start()
-	t.Cleanup(func() {
-		h.EndWatches()
-		srv.Close()
-	})
+	url := startServer(t, h)
 	theirs = &side{name: "etcd", addr: client}
-	ours = &side{name: "ours", addr: strings.TrimPrefix(srv.URL, "http://")}
+	ours = &side{name: "ours", addr: strings.TrimPrefix(url, "http://")}
 	for _, s := range []*side{theirs, ours} {
 		a := s.send(t, call{"PUT", "/v2/keys/base", "", ""})
 		n, err := strconv.ParseUint(a.header.Get("X-Etcd-Index"), 10, 64)

@@ -4,9 +4,16 @@
 package v2http
 
 import (
+	"context"
+	"crypto/tls"
+	"errors"
 	"log/slog"
+	"net"
 	"net/http"
+	"sync"
 	"time"
+
+	"confd/raftkv/v2http/http1"
 )
 
 const (
@@ -35,4 +42,86 @@ func Server(h http.Handler, log *slog.Logger) *http.Server {
 		srv.RegisterOnShutdown(w.EndWatches)
 	}
 	return srv
+}
+
+// A ClientHandler is what a ClientServer serves: a Handler, or what stands in front of one.
+type ClientHandler interface {
+	http.Handler
+
+	// Keys returns the handler to answer key requests with, past ServeHTTP; nil if they
+	// have to go through that as well, for now.
+	Keys() *Handler
+
+	// EndWatches ends the watches.
+	EndWatches()
+}
+
+// Keys returns h.
+func (h *Handler) Keys() *Handler { return h }
+
+// A ClientServer serves the client port: plain key requests without TLS by a loop of
+// http1, everything else by Server. Its methods are those of http.Server, and may be called
+// concurrently.
+type ClientServer struct {
+	std  *http.Server
+	loop *http1.Loop
+}
+
+// NewClientServer returns a server for h, with the times and limits of Server.
+func NewClientServer(h ClientHandler, log *slog.Logger) *ClientServer {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	s := &ClientServer{std: Server(h, log)}
+	s.loop = http1.New(http1.Config{
+		Handler:    &plain{h},
+		HandOver:   func(conn net.Conn, early []byte) bool { return serveOn(s.std, conn, early) },
+		HeaderTime: headerTime,
+		BodyTime:   bodyTime,
+		IdleTime:   idleTime,
+		StallTime:  stallTime,
+		Log:        log,
+	})
+	return s
+}
+
+// Serve serves the connections of l. It returns when that fails, or http.ErrServerClosed
+// after Shutdown or Close.
+func (s *ClientServer) Serve(l net.Listener) error {
+	return s.std.Serve(s.loop.Listener(l))
+}
+
+// Shutdown ends the listeners, the watches and the connections that wait for a request, and
+// waits for the requests under way on the others until ctx ends, whose error it returns
+// then.
+func (s *ClientServer) Shutdown(ctx context.Context) error {
+	var loopErr error
+	var ending sync.WaitGroup
+	ending.Go(func() { loopErr = s.loop.Shutdown(ctx) })
+	err := s.std.Shutdown(ctx)
+	ending.Wait()
+	return errors.Join(err, loopErr)
+}
+
+// Close ends the listeners and all connections.
+func (s *ClientServer) Close() error {
+	s.loop.Close()
+	return s.std.Close()
+}
+
+// serveOn has srv serve a connection of which something has been read already. It reports
+// whether it does.
+func serveOn(srv *http.Server, conn net.Conn, early []byte) bool {
+	if e, ok := conn.(*earlyConn); ok {
+		// Else there would be one more wrapper after each watch.
+		conn, early = e.Conn, append(early, e.early...)
+	}
+	if len(early) > 0 {
+		if _, ok := conn.(*tls.Conn); ok {
+			return false // in a wrapper the server would not see that it is TLS
+		}
+		conn = &earlyConn{Conn: conn, early: early}
+	}
+	// It returns as soon as it has the connection, with the listener's error.
+	return errors.Is(srv.Serve(&oneListener{conn: conn}), errOneListener)
 }

@@ -84,7 +84,7 @@ func TestSlowBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, node := newTestHandler(Options{})
 		theirs, ours := net.Pipe()
-		_ = Server(h, nil).Serve(&oneListener{conn: ours}) // errOneListener
+		_ = newServer(h).Serve(&oneListener{conn: ours}) // errOneListener
 		began := time.Now()
 		if _, err := io.WriteString(theirs, "PUT /v2/keys/a HTTP/1.1\r\nHost: x\r\nContent-Type: "+formType+"\r\nContent-Length: 9\r\n\r\nvalue=x"); err != nil {
 			t.Fatal(err)

@@ -10,7 +10,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"runtime"
 	"strings"
 	"testing"
@@ -23,14 +22,8 @@ import (
 func serveTest(t *testing.T) (string, *Handler, *fakeNode) {
 	t.Helper()
 	h, node := newTestHandler(Options{})
-	srv := httptest.NewUnstartedServer(nil)
-	srv.Config = Server(h, nil)
-	srv.Start()
-	t.Cleanup(func() {
-		h.EndWatches()
-		srv.Close()
-	})
-	return srv.URL, h, node
+	url := startServer(t, h)
+	return url, h, node
 }
 
 // watchURL begins a watch and returns when its headers have come.
@@ -155,7 +148,7 @@ func TestSlowReader(t *testing.T) {
 // TestShutdownEndsWatches: the client of a watch sees an empty body, without an error.
 func TestShutdownEndsWatches(t *testing.T) {
 	h, node := newTestHandler(Options{})
-	srv := Server(h, nil)
+	srv := newServer(h)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

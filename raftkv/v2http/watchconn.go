@@ -5,7 +5,6 @@ package v2http
 
 import (
 	"bufio"
-	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -128,19 +127,7 @@ func (c *watchConn) giveBack() bool {
 	if c.conn.SetDeadline(time.Time{}) != nil {
 		return false
 	}
-	conn, early := c.conn, c.early
-	if e, ok := conn.(*earlyConn); ok {
-		// Else there would be one more wrapper after each watch.
-		conn, early = e.Conn, append(early, e.early...)
-	}
-	if len(early) > 0 {
-		if _, ok := conn.(*tls.Conn); ok {
-			return false // in a wrapper the server would not see that it is TLS
-		}
-		conn = &earlyConn{Conn: conn, early: early}
-	}
-	// It returns as soon as it has the connection, with the listener's error.
-	return errors.Is(c.srv.Serve(&oneListener{conn: conn}), errOneListener)
+	return serveOn(c.srv, c.conn, c.early)
 }
 
 // send sends the events and the end of the answer, and finishes the connection.
@@ -234,7 +221,9 @@ type earlyConn struct {
 func (c *earlyConn) Read(b []byte) (int, error) {
 	if len(c.early) > 0 {
 		n := copy(b, c.early)
-		c.early = c.early[n:]
+		if c.early = c.early[n:]; len(c.early) == 0 {
+			c.early = nil
+		}
 		return n, nil
 	}
 	return c.Conn.Read(b)

@@ -1,0 +1,144 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package v2http
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// bothAnswers returns what the two servers, each over a store of its own, say to input.
+func bothAnswers(t *testing.T, input string, prepare func(*Handler, *fakeNode)) (std, loop string) {
+	t.Helper()
+	h, node := newTestHandler(Options{RedirectWrites: true})
+	prepare(h, node)
+	std = sorted(recite(Server(h, nil), []byte(input)))
+	h, node = newTestHandler(Options{RedirectWrites: true})
+	prepare(h, node)
+	loop = sorted(recite(NewClientServer(h, nil), []byte(input)))
+	return std, loop
+}
+
+// TestLargeAnswers: answers that are sent at once, and in parts.
+func TestLargeAnswers(t *testing.T) {
+	for _, size := range []int{1 << 10, smallBody, plainPart - 100, plainPart, maxKept, plainPart + maxKept, 3 << 20} {
+		std, loop := bothAnswers(t, read+strings.Replace(read, "GET", "HEAD", 1)+read, func(_ *Handler, node *fakeNode) {
+			put(t, node, "/a", strings.Repeat("x", size))
+		})
+		if std != loop || len(loop) < 2*size {
+			t.Errorf("%d bytes: got %d bytes, net/http has %d; %.300q and %.300q", size, len(loop), len(std), loop, std)
+		}
+	}
+}
+
+// TestLoopElsewhere: what depends on credentials, on who leads and on the node's health.
+func TestLoopElsewhere(t *testing.T) {
+	as := func(authorization string) string {
+		return strings.ReplaceAll(read+write, hostLine, hostLine+"Authorization: "+authorization+"\r\n")
+	}
+	for name, test := range map[string]struct {
+		input, want string
+		prepare     func(*Handler, *fakeNode)
+	}{
+		"no leader": {read + write, `"errorCode":300`, func(_ *Handler, node *fakeNode) { node.state.LeaderID = "" }},
+		"not ready": {read + write, `"errorCode":300`, func(_ *Handler, node *fakeNode) { node.unready = true }},
+		"nobody":    {as("Basic !"), `"errorCode":110`, func(h *Handler, node *fakeNode) { enableAuth(t, h) }},
+		"a guest":   {read + write, `"errorCode":110`, func(h *Handler, node *fakeNode) { enableAuth(t, h) }},
+		"root":      {as("basic cm9vdDpw") + read, `"action":"set"`, func(h *Handler, node *fakeNode) { enableAuth(t, h) }},
+	} {
+		if std, loop := bothAnswers(t, test.input, test.prepare); std != loop || !strings.Contains(loop, test.want) {
+			t.Errorf("%s: got %q, net/http says %q", name, loop, std)
+		}
+	}
+}
+
+// TestWatchBehindLoop: a connection that the loop has read from carries a watch, and what
+// was sent together with it.
+func TestWatchBehindLoop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, node := newTestHandler(Options{})
+		srv := NewClientServer(h, nil)
+		put(t, node, "/a", "v")
+		input := read + "GET /v2/keys/a?wait=true&waitIndex=1 HTTP/1.1\r\n" + hostLine + "\r\n" + read
+		d := talk(srv, []byte(input), len(read)+10)
+		if got := strings.Count(d.early, "HTTP/1.1 200 OK"); got != 3 || !strings.Contains(d.early, "Transfer-Encoding: chunked") {
+			t.Errorf("got %s", d)
+		}
+		if err := srv.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// late is a front that has no handler at first.
+type late struct {
+	*Handler
+	open atomic.Bool
+}
+
+func (l *late) Keys() *Handler {
+	if !l.open.Load() {
+		return nil
+	}
+	return l.Handler
+}
+
+func (l *late) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if l.open.Load() {
+		l.Handler.ServeHTTP(w, r)
+		return
+	}
+	w.WriteHeader(http.StatusServiceUnavailable)
+}
+
+// TestNoHandlerYet: before there is one, key requests go where all others go.
+func TestNoHandlerYet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, _ := newTestHandler(Options{})
+		l := &late{Handler: h}
+		srv := NewClientServer(l, nil)
+		for _, want := range []string{"HTTP/1.1 503 ", "HTTP/1.1 404 "} {
+			if d := talk(srv, []byte(read), 0); !strings.HasPrefix(d.early, want) {
+				t.Errorf("got %s, want %s", d, want)
+			}
+			l.open.Store(true)
+		}
+	})
+}
+
+// TestClientServerShutdown: Shutdown waits for requests on both kinds of connections, and
+// Close ends them.
+func TestClientServerShutdown(t *testing.T) {
+	for _, target := range []string{"/v2/keys/a?quorum=true", "/v2/keys/%61?quorum=true"} {
+		synctest.Test(t, func(t *testing.T) {
+			h, node := newTestHandler(Options{})
+			node.hang = true
+			srv := NewClientServer(h, nil)
+			theirs, ours := net.Pipe()
+			_ = srv.Serve(&oneListener{conn: ours}) // errOneListener
+			if _, err := io.WriteString(theirs, "GET "+target+" HTTP/1.1\r\n"+hostLine+"\r\n"); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+			defer cancel()
+			if err := srv.Shutdown(ctx); err == nil {
+				t.Errorf("%s: Shutdown has not waited", target)
+			}
+			if err := srv.Close(); err != nil {
+				t.Error(err)
+			}
+			if _, err := theirs.Read(make([]byte, 1)); err != io.EOF {
+				t.Errorf("%s: got %v after Close, want the end", target, err)
+			}
+		})
+	}
+}

@@ -1,0 +1,141 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package v2http
+
+import (
+	"bytes"
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"confd/raftkv/v2http/http1"
+)
+
+// The plain key API, answered by http1's loop in place of net/http. This is the one file
+// that knows how that hands over a request and takes an answer.
+
+// A plain is the handler of a loop.
+type plain struct {
+	front ClientHandler
+}
+
+// plainPart is how much of a body is sent together with the headers.
+const plainPart = 32 << 10
+
+// Takes reports whether r is a request about a key that is answered at once, so not a
+// watch, and whose body, if it has one, is a form.
+func (p *plain) Takes(r *http1.Request) bool {
+	if !bytes.HasPrefix(r.Path, []byte(keysPath)) || len(r.Path) > len(keysPath) && r.Path[len(keysPath)] != '/' {
+		return false
+	}
+	// With neither of these there is no parameter wait.
+	if r.Method == "GET" && len(r.Query) > 0 && (bytes.Contains(r.Query, []byte("wait")) || bytes.IndexByte(r.Query, '%') >= 0) {
+		return false
+	}
+	if r.Length > 0 {
+		if ok, _ := isForm(contentTypeOf(r)); !ok {
+			return false
+		}
+	}
+	return p.front.Keys() != nil
+}
+
+// contentTypeOf returns the content type; the most common one is not copied.
+func contentTypeOf(r *http1.Request) string {
+	if string(r.ContentType) == formType {
+		return formType
+	}
+	return string(r.ContentType)
+}
+
+// Serve answers a request that Takes has taken.
+func (p *plain) Serve(ctx context.Context, r *http1.Request, client http1.Client) {
+	h := p.front.Keys()
+	x := h.exchanges.Get().(*exchange)
+	defer func() {
+		x.reset()
+		h.exchanges.Put(x)
+	}()
+	x.fill(r, client)
+	h.serve(ctx, &x.req, &x.resp)
+	h.meters.observe(&x.req, &x.resp, time.Since(r.Began))
+	x.read = h.appendHead(x.read[:0], r, &x.resp)
+	x.send(r, client)
+}
+
+// fill sets the request.
+func (x *exchange) fill(r *http1.Request, client http1.Client) {
+	x.req = request{method: r.Method, path: string(r.Path), query: string(r.Query), contentType: contentTypeOf(r), body: string(r.Body), bodyErr: r.BodyErr}
+	if r.Authorization != nil {
+		x.req.credentials = credentials{authorization: string(r.Authorization), from: client.RemoteAddr().String()}
+	}
+}
+
+// appendHead appends the status line and the headers of resp, in the order in which
+// net/http sends them.
+func (h *Handler) appendHead(b []byte, r *http1.Request, resp *response) []byte {
+	b = http1.AppendStatus(b, resp.status)
+	var origin string
+	if h.cors != nil {
+		if origin = h.cors.allowed(string(r.Origin)); origin != "" {
+			b = appendField(b, "Access-Control-Allow-Headers", corsHeaders[0])
+			b = appendField(b, "Access-Control-Allow-Methods", corsMethods[0])
+			b = appendField(b, "Access-Control-Allow-Origin", origin)
+		}
+	}
+	b = appendField(b, "Allow", resp.allow)
+	b = appendField(b, "Content-Type", resp.contentType)
+	b = appendField(b, "Location", resp.location)
+	if h.cors != nil && !h.cors.any {
+		b = appendField(b, "Vary", varyOrigin[0])
+	}
+	if resp.noSniff {
+		b = appendField(b, "X-Content-Type-Options", headerNoSniff[0])
+	}
+	b = appendField(b, "X-Etcd-Cluster-Id", resp.clusterID)
+	if resp.hasIndex {
+		b = appendNumber(b, "X-Etcd-Index: ", resp.etcdIndex)
+	}
+	if resp.hasRaft {
+		b = appendNumber(b, "X-Raft-Index: ", resp.raftIndex)
+		b = appendNumber(b, "X-Raft-Term: ", resp.raftTerm)
+	}
+	r.Close = r.Close || resp.closes
+	return r.AppendEnd(b, len(resp.body))
+}
+
+// appendField appends a header field, unless its value is empty. A line break in the value
+// becomes a blank.
+func appendField(b []byte, name, value string) []byte {
+	if value == "" {
+		return b
+	}
+	if strings.ContainsAny(value, "\r\n") {
+		value = strings.NewReplacer("\r", " ", "\n", " ").Replace(value)
+	}
+	b = append(append(b, name...), ": "...)
+	return append(append(b, value...), "\r\n"...)
+}
+
+// appendNumber appends a header field; name has its colon.
+func appendNumber(b []byte, name string, value uint64) []byte {
+	b = strconv.AppendUint(append(b, name...), value, 10)
+	return append(b, "\r\n"...)
+}
+
+// send sends the head, which is in x.read, and the body.
+func (x *exchange) send(r *http1.Request, client http1.Client) {
+	body := x.resp.body
+	if r.Method == "HEAD" {
+		body = nil
+	}
+	part := min(len(body), plainPart)
+	x.read = append(x.read, body[:part]...)
+	_, err := client.Write(x.read)
+	for body = body[part:]; len(body) > 0 && err == nil; body = body[part:] {
+		part = min(len(body), maxKept)
+		_, err = client.Write(body[:part])
+	}
+}
