@@ -18,13 +18,15 @@ import (
 // bothAnswers returns what the two servers, each over a store of its own, say to input.
 func bothAnswers(t *testing.T, input string, prepare func(*Handler, *fakeNode)) (std, loop string) {
 	t.Helper()
-	h, node := newTestHandler(Options{RedirectWrites: true})
-	prepare(h, node)
-	std = sorted(recite(Server(h, nil), []byte(input)))
-	h, node = newTestHandler(Options{RedirectWrites: true})
-	prepare(h, node)
-	loop = sorted(recite(NewClientServer(h, nil), []byte(input)))
-	return std, loop
+	say := func(serve func(*Handler) server) (answers string) {
+		synctest.Test(t, func(t *testing.T) {
+			h, node := newTestHandler(Options{RedirectWrites: true})
+			prepare(h, node)
+			answers = sorted(talk(serve(h), []byte(input), 0).early)
+		})
+		return answers
+	}
+	return say(func(h *Handler) server { return Server(h, nil) }), say(func(h *Handler) server { return NewClientServer(h, nil) })
 }
 
 // TestLargeAnswers: answers that are sent at once, and in parts.
