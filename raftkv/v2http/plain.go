@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"context"
 	"strconv"
-	"strings"
 	"time"
 
 	"confd/raftkv/v2http/http1"
@@ -112,11 +111,14 @@ func appendField(b []byte, name, value string) []byte {
 	if value == "" {
 		return b
 	}
-	if strings.ContainsAny(value, "\r\n") {
-		value = strings.NewReplacer("\r", " ", "\n", " ").Replace(value)
-	}
 	b = append(append(b, name...), ": "...)
-	return append(append(b, value...), "\r\n"...)
+	for _, ch := range []byte(value) {
+		if ch == '\r' || ch == '\n' {
+			ch = ' '
+		}
+		b = append(b, ch)
+	}
+	return append(b, "\r\n"...)
 }
 
 // appendNumber appends a header field; name has its colon.

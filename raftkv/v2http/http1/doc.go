@@ -36,10 +36,11 @@
 // # Decisions
 //
 // An own loop, since most of the processor time of a small request in net/http is spent on
-// what a plain request does not need; docs/performance.md has the figures. fasthttp has
-// half of the gain, answers broken requests in its own way, and would have to be trusted
-// with the framing of everything; what is here is small enough to be compared with net/http
-// byte for byte, which the tests of package v2http do.
+// what a plain request does not need; docs/performance.md has the figures. fasthttp has most
+// of the gain, but it must read everything itself: it has no way to give up a connection
+// with what it has read, so it would decide what broken and doubtful requests mean, in its
+// own way, for all paths. What is here is small enough to be compared with net/http byte for
+// byte, which the tests of package v2http do.
 //
 // A deadline of a connection is set anew when it is a second too early, not for each
 // request: a timer costs more than parsing. So the times for an idle connection and for a

@@ -100,10 +100,10 @@ func (r *Request) parse(b []byte) (int, verdict) {
 	*r = Request{}
 	n, v := r.parseLine(b)
 	for v == clean {
-		switch {
-		case len(b)-n < 2:
+		switch rest := b[n:]; {
+		case len(rest) == 0, string(rest) == "\r":
 			return 0, more
-		case b[n] == '\r' && b[n+1] == '\n':
+		case rest[0] == '\r' && rest[1] == '\n':
 			return n + 2, r.judge()
 		}
 		var length int

@@ -62,7 +62,7 @@ func TestStrange(t *testing.T) {
 		"GET /? HTTP/1.1\r\n" + end, // no host
 		line + "Host:\r\n", line + host + host, line + "Host: a b\r\n", line + "Host: a,b\r\n",
 		line + " X: y\r\n", line + ": y\r\n", line + "X : y\r\n", line + "X\r\n", line + "X_Y: z\r\n", line + "X\x00: y\r\n",
-		line + "X: y\n", line + "X: y\rZ: a\r\n", line + "X: \x01\r\n", line + "X: \x7f\r\n", line + "X: \xe9\r\n", line + "X: y\r\n z\r\n",
+		line + "\n", line + host + "\n", line + host + "\r\r", line + "X: y\n", line + "X: y\rZ: a\r\n", line + "X: \x01\r\n", line + "X: \x7f\r\n", line + "X: \xe9\r\n", line + "X: y\r\n z\r\n",
 		line + host + "Content-Length: 1\r\n" + end, // of a GET
 		line + "Content-Length:\r\n", line + "Content-Length: 0\r\nContent-Length: 0\r\n", line + "Content-Length: +1\r\n", line + "Content-Length: 01\r\n",
 		line + "Content-Length: 1,1\r\n", line + "Content-Length: 0x1\r\n", line + "Content-Length: 65537\r\n", line + "Content-Length: 18446744073709551617\r\n",
