@@ -32,6 +32,7 @@ type conn struct {
 	buf        *buffer // nil while there is nothing in it
 	start, end int     // what has been read and not consumed
 	req        Request
+	later      bool // there was a request before that
 
 	readBy, writeBy time.Time // the deadlines
 	writeErr        error     // that of the first write that failed
@@ -80,7 +81,7 @@ const (
 // answer answers the request whose beginning has been read.
 func (c *conn) answer() fate {
 	n, v := c.req.parse(c.buf[c.start:c.end])
-	for first := true; v == more; n, v = c.req.parse(c.buf[c.start:c.end]) {
+	for first := true; v == more || v == strange && c.unseen(); n, v = c.req.parse(c.buf[c.start:c.end]) {
 		if c.start > 0 {
 			c.end = copy(c.buf[:], c.buf[c.start:c.end])
 			c.start = 0
@@ -103,6 +104,10 @@ func (c *conn) answer() fate {
 	return c.run()
 }
 
+// unseen reports whether net/http would not have looked at what there is: it waits for four
+// bytes of each request but the first.
+func (c *conn) unseen() bool { return c.later && c.end-c.start < 4 }
+
 // run has the handler answer the request.
 func (c *conn) run() fate {
 	r := &c.req
@@ -111,6 +116,7 @@ func (c *conn) run() fate {
 	r.Close = r.Close || c.loop.ending.Load()
 	c.loop.config.Handler.Serve(c.loop.ctx, r, c)
 	r.Body = nil
+	c.later = true
 	if r.Close || r.BodyErr != nil || c.writeErr != nil {
 		return hangUp
 	}
@@ -155,7 +161,7 @@ func (c *conn) readMore() fate {
 	switch {
 	case n > 0 || err == nil:
 		return keep
-	case err == io.EOF:
+	case err == io.EOF && !c.unseen():
 		return handOver // it has an answer to half a request
 	}
 	return hangUp
