@@ -1,9 +1,9 @@
 # Everything a newcomer and the CI need. "make test" is the one that matters.
 
-PACKAGES = nginx haproxy curl openssl etcd-server etcd-client python3-etcd iproute2 nftables dbus
+PACKAGES = nginx haproxy curl openssl etcd-server etcd-client python3-etcd iproute2 nftables dbus strace
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: all build test deps check race sim fuzz bench docs nemesis
+.PHONY: all build test deps check race sim fuzz bench bench-quick microbench docs nemesis
 
 all: build
 
@@ -15,9 +15,9 @@ test: deps ## install what the tests need, run them all
 
 # The tests use real programs from Debian's packages. Their services are not started:
 # a policy-rc.d that says no stands in for the time of the installation.
-deps: ## install nginx, haproxy, curl, openssl, etcd and its clients, ip, nft and dbus-daemon if one is missing (Debian, root)
+deps: ## install nginx, haproxy, curl, openssl, etcd and its clients, ip, nft, dbus-daemon and strace if one is missing (Debian, root)
 	@missing=; \
-	for p in nginx haproxy curl openssl etcd etcdctl ip nft dbus-daemon; do \
+	for p in nginx haproxy curl openssl etcd etcdctl ip nft dbus-daemon strace; do \
 		PATH="$$PATH:/usr/sbin" command -v $$p >/dev/null || missing="$$missing $$p"; \
 	done; \
 	/usr/bin/python3 -c 'import etcd' 2>/dev/null || missing="$$missing python3-etcd"; \
@@ -58,5 +58,17 @@ nemesis: deps ## kill, stop and cut off the nodes of a cluster for that long, th
 docs: ## write the generated pages of docs/ anew
 	go test . ./template -run Doc -update
 
-bench: ## the Go benchmarks
-	go test -run '^$$' -bench . -benchmem ./...
+# BENCH takes flags: make bench BENCH="-only put,get -rounds 9"; BENCH=-help has all.
+bench: deps ## confd beside what it is compared with, on this machine: the goals, and what was reached
+	go run ./integration/bench $(BENCH)
+
+bench-quick: deps ## the same with a few small rounds, to see that it works: at most 2 minutes
+	go run ./integration/bench -quick $(BENCH)
+
+# To compare two states of the code, with MICROBENCH for one subject:
+#   make -s microbench MICROBENCH=Parse BENCHCOUNT=10 >old; …change…; the same >new
+#   go run golang.org/x/perf/cmd/benchstat@latest old new
+MICROBENCH = .
+BENCHCOUNT = 1
+microbench: ## the Go benchmarks
+	go test -run '^$$' -bench '$(MICROBENCH)' -count $(BENCHCOUNT) -benchmem ./...

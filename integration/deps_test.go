@@ -41,6 +41,11 @@ var rooms = map[string][]string{
 	"raftkv/v2http":        {"raftkv", "raftkv/auth", "raftkv/tree", "raftkv/v2http/http1"},
 	"raftkv/v2http/http1":  {},
 	"integration":          {},
+
+	"integration/bench":        {"integration/bench/load", "integration/bench/proc", "integration/bench/report"},
+	"integration/bench/load":   {},
+	"integration/bench/proc":   {},
+	"integration/bench/report": {},
 }
 
 // libraries says who may import a module from outside, tests aside. Raft stays in its
@@ -58,7 +63,7 @@ var libraries = map[string][]string{
 	"github.com/tidwall/btree":             {"backends", "raftkv/tree"},
 	"go.yaml.in/yaml/v3":                   {"backends/file", "template"},
 	"golang.org/x/crypto":                  {"raftkv/auth", "template"},
-	"golang.org/x/sys":                     {".", "raftkv", "resource"},
+	"golang.org/x/sys":                     {".", "raftkv", "resource", "integration/bench", "integration/bench/proc"},
 }
 
 type pkg struct {
