@@ -12,14 +12,15 @@ import (
 	"confd/integration/bench/load"
 )
 
-// A keyspace is keys /bench/k0000000, /bench/k0000001 and so on, with values of one size.
+// A keyspace is keys /DIR/k0000000, /DIR/k0000001 and so on, with values of one size.
 type keyspace struct {
+	dir        string
 	keys, size int
 	filler     []byte
 }
 
 func newKeyspace(keys, size int) *keyspace {
-	return &keyspace{keys: keys, size: size, filler: bytes.Repeat([]byte("abcdefghijklmnop"), size/16+1)[:size]}
+	return &keyspace{dir: "bench", keys: keys, size: size, filler: bytes.Repeat([]byte("abcdefghijklmnop"), size/16+1)[:size]}
 }
 
 // key returns which key request n is for: all come in turn, and not one after the other.
@@ -50,7 +51,8 @@ func (k *keyspace) put(buf []byte, n int) []byte { return k.set(buf, k.key(n), n
 func (k *keyspace) fill(buf []byte, n int) []byte { return k.set(buf, n, n) }
 
 func (k *keyspace) set(buf []byte, key, n int) []byte {
-	buf = append(digits(append(buf, "PUT /v2/keys/bench/k"...), key, 7), " HTTP/1.1\r\nHost: bench\r\nAccept: */*\r\n"+
+	buf = append(append(append(buf, "PUT /v2/keys/"...), k.dir...), "/k"...)
+	buf = append(digits(buf, key, 7), " HTTP/1.1\r\nHost: bench\r\nAccept: */*\r\n"+
 		"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: "...)
 	buf = strconv.AppendInt(buf, int64(k.size+len("value=")), 10)
 	return k.value(append(buf, "\r\n\r\nvalue="...), n)
@@ -58,8 +60,21 @@ func (k *keyspace) set(buf []byte, key, n int) []byte {
 
 // get appends request n: it reads a key, with a query such as "?quorum=true".
 func (k *keyspace) get(buf []byte, n int, query string) []byte {
-	buf = digits(append(buf, "GET /v2/keys/bench/k"...), k.key(n), 7)
+	buf = append(append(append(buf, "GET /v2/keys/"...), k.dir...), "/k"...)
+	buf = digits(buf, k.key(n), 7)
 	return append(append(buf, query...), " HTTP/1.1\r\nHost: bench\r\nAccept: */*\r\n\r\n"...)
+}
+
+// puts returns a function that makes jobs of writes over so many connections.
+func (k *keyspace) puts(conns int) func() load.Job {
+	return func() load.Job { return load.Job{Request: k.put, Check: k.checkPut(conns, k.key)} }
+}
+
+// gets returns a function that makes jobs of reads with a query.
+func (k *keyspace) gets(query string) func() load.Job {
+	return func() load.Job {
+		return load.Job{Check: k.checkGet(), Request: func(buf []byte, n int) []byte { return k.get(buf, n, query) }}
+	}
 }
 
 // checkPut returns a check of what put or fill is answered: that it is the write, and
@@ -71,8 +86,7 @@ func (k *keyspace) checkPut(conns int, key func(n int) int) func(conn, n int, r 
 		if r.Status != 200 && r.Status != 201 {
 			return errors.New("the status is not 200 or 201")
 		}
-		want = digits(append(want[:0], `{"action":"set","node":{"key":"/bench/k`...), key(n), 7)
-		want = append(k.value(append(want, `","value":"`...), n), `","modifiedIndex":`...)
+		want = k.node(append(want[:0], `{"action":"set","node":`...), key(n), n)
 		rest, ok := bytes.CutPrefix(r.Body, want)
 		if !ok {
 			return fmt.Errorf("the answer does not begin with %.100q", want)
@@ -93,13 +107,19 @@ func (k *keyspace) checkGet() func(conn, n int, r *load.Response) error {
 		if r.Status != 200 {
 			return errors.New("the status is not 200")
 		}
-		want = digits(append(want[:0], `{"action":"get","node":{"key":"/bench/k`...), k.key(n), 7)
-		want = append(k.value(append(want, `","value":"`...), k.key(n)), `","modifiedIndex":`...)
+		want = k.node(append(want[:0], `{"action":"get","node":`...), k.key(n), k.key(n))
 		if !bytes.HasPrefix(r.Body, want) {
 			return fmt.Errorf("the answer does not begin with %.100q", want)
 		}
 		return nil
 	}
+}
+
+// node appends how the JSON of a key with value n begins, up to its index.
+func (k *keyspace) node(buf []byte, key, n int) []byte {
+	buf = append(append(append(buf, `{"key":"/`...), k.dir...), "/k"...)
+	buf = append(digits(buf, key, 7), `","value":"`...)
+	return append(k.value(buf, n), `","modifiedIndex":`...)
 }
 
 // leading returns the number that text begins with.

@@ -36,6 +36,9 @@ func sections() []section {
 		{"put", "writes of 256 B to one node", runPut},
 		{"get", "reads of keys of 256 B", runGet},
 		{"quorum-get", "the same with quorum=true", runQuorumGet},
+		{"list", "recursive reads of a directory of keys of 256 B", runList},
+		{"memory", "memory for keys of 256 B", runMemory},
+		{"large", "writes of large values", runLarge},
 	}
 }
 

@@ -5,9 +5,7 @@ package main
 
 import (
 	"context"
-	"fmt"
 
-	"confd/integration/bench/load"
 	"confd/integration/bench/report"
 )
 
@@ -27,9 +25,7 @@ func (b *bench) gets(ctx context.Context, t *report.Table, what, query string, a
 			return err
 		}
 		for _, w := range all.pick(b) {
-			err := b.row(ctx, t, fmt.Sprintf("%s, %d connections", what, w.conns), w.goal, ours, peer, w.conns, func() load.Job {
-				return load.Job{Check: k.checkGet(), Request: func(buf []byte, n int) []byte { return k.get(buf, n, query) }}
-			})
+			err := b.try(ctx, t, ours, peer, trial{what + ", " + connections(w.conns), report.AtLeast(w.goal), third(), w.conns, nil, k.gets(query)})
 			if err != nil {
 				return err
 			}

@@ -40,9 +40,7 @@ func runPut(ctx context.Context, b *bench, t *report.Table) error {
 			return err
 		}
 		for _, w := range (widths{{1, 1.2}, {16, 2}, {64, 2.5}, {256, 3}}).pick(b) {
-			err := b.row(ctx, t, fmt.Sprintf("put, %d connections", w.conns), w.goal, ours, peer, w.conns, func() load.Job {
-				return load.Job{Request: k.put, Check: k.checkPut(w.conns, k.key)}
-			})
+			err := b.try(ctx, t, ours, peer, trial{"put, " + connections(w.conns), report.AtLeast(w.goal), third(), w.conns, nil, k.puts(w.conns)})
 			if err != nil {
 				return err
 			}
@@ -63,16 +61,37 @@ func (b *bench) fill(ctx context.Context, k *keyspace, servers ...*server) error
 	return nil
 }
 
-// row measures a job at the first node of both, and adds the rows of its throughput.
-func (b *bench) row(ctx context.Context, t *report.Table, what string, goal float64, ours, peer *server, conns int, job func() load.Job) error {
+// A trial is one thing to measure under load.
+type trial struct {
+	what      string
+	goal, cpu report.Goal // of the operations per second, of the server's processor time for each
+	conns     int
+	at        func(s *server) *node // which node is asked; nil is the first
+	job       func() load.Job       // new for each round
+}
+
+// try makes rows of a trial of both.
+func (b *bench) try(ctx context.Context, t *report.Table, ours, peer *server, trial trial) error {
 	a, p, err := compare(ctx, b.rounds, ours, peer, func(ctx context.Context, s *server) (outcome, error) {
-		return b.load(ctx, s, s.nodes[0], conns, job())
+		at := s.nodes[0]
+		if trial.at != nil {
+			at = trial.at(s)
+		}
+		return b.load(ctx, s, at, trial.conns, trial.job())
 	})
 	if err != nil {
 		return err
 	}
-	t.Add(throughput(what, report.AtLeast(goal), third(), a, p)...)
+	t.Add(throughput(trial.what, trial.goal, trial.cpu, a, p)...)
 	return nil
+}
+
+// connections returns "1 connection", "2 connections" and so on.
+func connections(n int) string {
+	if n == 1 {
+		return "1 connection"
+	}
+	return fmt.Sprintf("%d connections", n)
 }
 
 // addMemory adds what both have resident now, and had at most.

@@ -89,7 +89,8 @@ func (t *Table) Missed() []string {
 	var all []string
 	for _, row := range t.Rows {
 		if cells := row.cells(); cells[5] == "missed" {
-			all = append(all, fmt.Sprintf("%s: %s (goal %s, ratio %s)", t.Title, row.What, row.Goal.text, cells[4]))
+			section, _, _ := strings.Cut(t.Title, ":")
+			all = append(all, fmt.Sprintf("%s: %s (goal %s, is %s, ratio %s)", section, row.What, row.Goal.text, cells[2], cells[4]))
 		}
 	}
 	return all

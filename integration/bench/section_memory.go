@@ -1,0 +1,86 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"confd/integration/bench/report"
+)
+
+// runMemory loads keys into servers that are new each time.
+func runMemory(ctx context.Context, b *bench, t *report.Table) error {
+	keys := b.pick(100_000, 5000)
+	var grown, peaks [2][]float64
+	for range b.pick(min(b.rounds, 3), 1) {
+		err := b.pair(ctx, how{}, func(ours, peer *server) error {
+			for i, s := range []*server{ours, peer} {
+				bytes, peak, err := b.perKey(ctx, s, keys)
+				if err != nil {
+					return err
+				}
+				grown[i], peaks[i] = append(grown[i], bytes), append(peaks[i], peak)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	t.Add(report.Row{What: fmt.Sprintf("resident for each of %d keys, bytes", keys), Goal: report.AtMost(0.5, "≤ 1/2"), Ours: grown[0], Peer: grown[1]},
+		report.Row{What: "the process at most, MB", Ours: peaks[0], Peer: peaks[1]})
+	return nil
+}
+
+// perKey returns how many bytes a server has resident for each key more, and how many
+// megabytes it had at most.
+func (b *bench) perKey(ctx context.Context, s *server, keys int) (bytes, peak float64, err error) {
+	warm := newKeyspace(1000, valueSize)
+	if err := b.fill(ctx, warm, s); err != nil {
+		return 0, 0, err
+	}
+	before, _, err := s.memory()
+	if err != nil {
+		return 0, 0, err
+	}
+	k := newKeyspace(keys, valueSize)
+	k.dir = "memory"
+	if err := b.fill(ctx, k, s); err != nil {
+		return 0, 0, err
+	}
+	after, peak, err := s.memory()
+	return (after - before) * 1e6 / float64(keys), peak, err
+}
+
+// runLarge writes large values, with new servers for each size.
+func runLarge(ctx context.Context, b *bench, t *report.Table) error {
+	const conns = 16
+	for _, size := range []struct {
+		what  string
+		bytes int
+		keys  int
+	}{{"64 KiB", 64 << 10, 128}, {"1 MiB", 1 << 20, 16}} {
+		err := b.pair(ctx, how{}, func(ours, peer *server) error {
+			k := newKeyspace(size.keys, size.bytes)
+			what := fmt.Sprintf("put of %s, %s", size.what, connections(conns))
+			err := b.try(ctx, t, ours, peer, trial{what, report.AtLeast(2), report.Goal{}, conns, nil, k.puts(conns)})
+			if err != nil {
+				return err
+			}
+			_, a, err := ours.memory()
+			if err != nil {
+				return err
+			}
+			_, p, err := peer.memory()
+			t.Add(report.Row{What: "memory at most, of " + size.what + ", MB", Goal: report.AtMost(0.1, "≤ 1/10"), Ours: []float64{a}, Peer: []float64{p}})
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	t.Notes = append(t.Notes, "The answer to a put has the new value and the one before. Etcd keeps what was written in memory until its next snapshot, after 100,000 writes, so what it had at most grows with the length of the run.")
+	return nil
+}
