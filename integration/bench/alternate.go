@@ -12,27 +12,43 @@ import (
 	"confd/integration/bench/report"
 )
 
-// compare measures two things by turns: ours first in one round, the peer first in the
-// next, so that what changes with time on the machine hits both. It returns what was
-// measured in each round.
-func compare[T, M any](ctx context.Context, rounds int, ours, peer T, measure func(context.Context, T) (M, error)) (a, b []M, err error) {
-	a, b = make([]M, rounds), make([]M, rounds)
+// byTurns measures several things, one after the other in one round and the other way
+// round in the next, so that what changes with time on the machine hits all. It returns,
+// for each of them, what was measured in each round.
+func byTurns[T, M any](ctx context.Context, rounds int, all []T, measure func(context.Context, T) (M, error)) ([][]M, error) {
+	found := make([][]M, len(all))
 	for round := range rounds {
-		order := []int{0, 1}
-		if round%2 == 1 {
-			order = []int{1, 0}
-		}
-		for _, side := range order {
-			of, into := ours, &a[round]
-			if side == 1 {
-				of, into = peer, &b[round]
+		for step := range all {
+			i := step
+			if round%2 == 1 {
+				i = len(all) - 1 - step
 			}
-			if *into, err = measure(ctx, of); err != nil {
-				return nil, nil, fmt.Errorf("round %d: %w", round+1, err)
+			m, err := measure(ctx, all[i])
+			if err != nil {
+				return nil, fmt.Errorf("round %d: %w", round+1, err)
 			}
+			found[i] = append(found[i], m)
 		}
 	}
-	return a, b, nil
+	return found, nil
+}
+
+// compare measures ours and the peer by turns.
+func compare[T, M any](ctx context.Context, rounds int, ours, peer T, measure func(context.Context, T) (M, error)) (a, b []M, err error) {
+	found, err := byTurns(ctx, rounds, []T{ours, peer}, measure)
+	if err != nil {
+		return nil, nil, err
+	}
+	return found[0], found[1], nil
+}
+
+// quotients returns what a has of b in each round.
+func quotients(a, b []float64) []float64 {
+	var all []float64
+	for i := range a {
+		all = append(all, a[i]/b[i])
+	}
+	return all
 }
 
 // An outcome is what one round under load has measured of a server.
@@ -58,9 +74,14 @@ func values[M any](all []M, of func(M) float64) []float64 {
 
 // latency returns the quantiles over all rounds.
 func latency(all []outcome) *report.Latency {
+	return quantiles(all, func(o outcome) *load.Histogram { return o.Latency })
+}
+
+// quantiles returns p50 and p99 over all rounds.
+func quantiles[M any](all []M, of func(M) *load.Histogram) *report.Latency {
 	var sum load.Histogram
-	for _, o := range all {
-		sum.Merge(o.Latency)
+	for _, m := range all {
+		sum.Merge(of(m))
 	}
 	return &report.Latency{P50: sum.Quantile(0.5), P99: sum.Quantile(0.99)}
 }

@@ -128,14 +128,15 @@ func (b *bench) pair(ctx context.Context, h how, use func(ours, peer *server) er
 	return use(ours, peer)
 }
 
-// load puts a node of a server under load for the length of a round.
+// load puts a node of a server under load, for the length of a round unless the job says
+// another.
 func (b *bench) load(ctx context.Context, s *server, at *node, conns int, job load.Job) (outcome, error) {
 	c, err := load.Dial(at.client, conns)
 	if err != nil {
 		return outcome{}, errors.Join(err, at.Failed())
 	}
 	defer c.Close()
-	if job.Total == 0 {
+	if job.Total == 0 && job.For == 0 {
 		job.For = b.round
 	}
 	var marks []time.Duration
@@ -146,7 +147,7 @@ func (b *bench) load(ctx context.Context, s *server, at *node, conns int, job lo
 	}
 	result, err := c.Run(ctx, job)
 	if err != nil {
-		return outcome{}, fmt.Errorf("%s, %d connections: %w", s.name, conns, errors.Join(err, at.Failed()))
+		return outcome{}, fmt.Errorf("%s, %d connections: %w", s.name, conns, errors.Join(err, s.failed()))
 	}
 	return outcome{result, marks[1] - marks[0]}, nil
 }

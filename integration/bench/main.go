@@ -39,6 +39,12 @@ func sections() []section {
 		{"list", "recursive reads of a directory of keys of 256 B", runList},
 		{"memory", "memory for keys of 256 B", runMemory},
 		{"large", "writes of large values", runLarge},
+		{"cluster", "three nodes on one machine", runCluster},
+		{"leader-loss", "kill -9 of the leader of three", runLeaderLoss},
+		{"slow-disk", "every sync of the disk takes 5 ms longer", runSlowDisk},
+		{"watches", "10,000 open watches of one node", runWatches},
+		{"fan-out", "1,000 streams that are told of each write", runFanOut},
+		{"size", "1,000,000 keys of 256 B", runSize},
 	}
 }
 

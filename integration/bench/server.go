@@ -29,8 +29,9 @@ type program struct {
 
 // A server is one node of a program, or several that are a cluster.
 type server struct {
-	name  string
-	nodes []*node
+	name   string
+	nodes  []*node
+	leader *node // as findLeader has found it
 }
 
 // A node is one process of a server. It keeps its folder and addresses when it is started
@@ -180,6 +181,15 @@ func (s *server) stop() error {
 			errs = append(errs, n.Stop())
 		}
 		errs = append(errs, os.RemoveAll(n.dir))
+	}
+	return errors.Join(errs...)
+}
+
+// failed returns an error if a node has ended.
+func (s *server) failed() error {
+	var errs []error
+	for _, n := range s.nodes {
+		errs = append(errs, n.Failed())
 	}
 	return errors.Join(errs...)
 }

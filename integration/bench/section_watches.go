@@ -1,0 +1,160 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"confd/integration/bench/load"
+	"confd/integration/bench/report"
+)
+
+const (
+	fewWatches  = 10
+	manyWatches = 10_000
+)
+
+// A watched is a server with open watches, one of which sees /w/one and the others /w/all.
+type watched struct {
+	*server
+	*load.Watches
+	open int
+	kib  float64 // memory for each watch
+}
+
+// runWatches measures what open watches take, and whether a write that wakes one of many
+// takes longer than one that wakes one of few.
+func runWatches(ctx context.Context, b *bench, t *report.Table) error {
+	many := b.pick(manyWatches, 1000)
+	for _, stream := range []bool{false, true} {
+		err := b.pair(ctx, how{}, func(ours, peer *server) error {
+			return b.pair(ctx, how{}, func(oursFew, peerFew *server) error {
+				var all []*watched
+				for i, s := range []*server{oursFew, ours, peerFew, peer} {
+					w, err := openWatches(ctx, s, stream, []int{fewWatches, many}[i%2])
+					if err != nil {
+						return err
+					}
+					defer w.Close()
+					all = append(all, w)
+				}
+				return b.addWatches(ctx, t, stream, all)
+			})
+		})
+		if err != nil {
+			return err
+		}
+	}
+	t.Notes = append(t.Notes, "One of many beside one of few is the ratio of the medians of each round, taken one after the other on two servers of the same program; up to 1.1 counts as 1.0, as two equal servers differ by that much.")
+	return nil
+}
+
+// openWatches opens so many watches of a server.
+func openWatches(ctx context.Context, s *server, stream bool, n int) (*watched, error) {
+	name := "one"
+	w, err := load.Watch(s.nodes[0].client, stream, func(buf []byte) []byte { return watchRequest(name, stream)(buf) })
+	if err != nil {
+		return nil, err
+	}
+	at := &watched{server: s, Watches: w, open: n}
+	err = func() error {
+		if err := w.Open(ctx, s.nodes[0].client, 1); err != nil {
+			return err
+		}
+		before, _, err := s.memory()
+		if err != nil {
+			return err
+		}
+		name = "all"
+		if err := w.Open(ctx, s.nodes[0].client, n-1); err != nil {
+			return err
+		}
+		name = "one" // the only one that is asked for anew
+		after, _, err := s.memory()
+		at.kib = (after - before) * 1e6 / 1024 / float64(n-1)
+		return err
+	}()
+	if err != nil {
+		w.Close()
+		return nil, fmt.Errorf("%s: %w", s.name, errors.Join(err, s.nodes[0].Failed()))
+	}
+	return at, nil
+}
+
+// addWatches adds the rows of one kind of watch: of ours with few and with many, and of
+// the peer.
+func (b *bench) addWatches(ctx context.Context, t *report.Table, stream bool, all []*watched) error {
+	kind, memory := "long poll", report.AtMost(0.5, "≤ 1/2")
+	if stream {
+		kind, memory = "stream", report.Goal{}
+	}
+	t.Add(report.Row{What: "resident for each " + kind + ", KiB", Goal: memory, Ours: []float64{all[1].kib}, Peer: []float64{all[3].kib}})
+	seen, err := byTurns(ctx, b.rounds, all, func(ctx context.Context, w *watched) (telling, error) {
+		return b.write(ctx, w.server, w.Watches, "one", 1, 1)
+	})
+	if err != nil {
+		return err
+	}
+	var p50 [4][]float64
+	for i := range p50 {
+		p50[i] = values(seen[i], func(m telling) float64 { return milliseconds(m.Woken.Quantile(0.5)) })
+	}
+	for i := range 2 {
+		t.Add(report.Row{What: fmt.Sprintf("put that wakes one %s of %d, p50 ms", kind, all[i].open), Ours: p50[i], Peer: p50[i+2],
+			OursLatency: quantiles(seen[i], woken), PeerLatency: quantiles(seen[i+2], woken)})
+	}
+	t.Add(report.Row{What: "one of that many beside one of few", Goal: report.Own(1.1, "≤ 1.0×"),
+		Ours: quotients(p50[1], p50[0]), Peer: quotients(p50[3], p50[2])})
+	return nil
+}
+
+// runFanOut measures streams that all see the same key.
+func runFanOut(ctx context.Context, b *bench, t *report.Table) error {
+	streams := b.pick(1000, 100)
+	return b.pair(ctx, how{}, func(ours, peer *server) error {
+		const window = 16
+		a, p, err := compare(ctx, b.rounds, ours, peer, b.tellAll(streams, window))
+		if err != nil {
+			return err
+		}
+		what := fmt.Sprintf("%d streams, up to %d events on the way, ", streams, window)
+		for _, row := range []struct {
+			what string
+			goal report.Goal
+			of   func(telling) float64
+		}{
+			{"events/s", report.AtLeast(3), func(m telling) float64 { return float64(m.Events) / m.Took.Seconds() }},
+			{"server CPU µs/event", report.Goal{}, func(m telling) float64 { return m.serverCPU.Seconds() * 1e6 / float64(m.Events) }},
+			{"client CPU µs/event", report.Goal{}, func(m telling) float64 { return m.CPU.Seconds() * 1e6 / float64(m.Events) }},
+		} {
+			t.Add(report.Row{What: what + row.what, Goal: row.goal, Ours: values(a, row.of), Peer: values(p, row.of)})
+		}
+		if a, p, err = compare(ctx, b.rounds, ours, peer, b.tellAll(streams, 1)); err != nil {
+			return err
+		}
+		p99 := func(m telling) float64 { return milliseconds(m.After.Quantile(0.99)) }
+		t.Add(report.Row{What: "one event at a time, from the answer to the last stream, p99 ms", Goal: report.AtMost(0.5, "≤ 1/2"),
+			Ours: values(a, p99), Peer: values(p, p99), OursLatency: quantiles(a, after), PeerLatency: quantiles(p, after)})
+		return b.addMemory(t, ours, peer)
+	})
+}
+
+// tellAll returns a measurement of writes that all of so many streams are told of, with up
+// to window of them on the way.
+func (b *bench) tellAll(streams, window int) func(context.Context, *server) (telling, error) {
+	return func(ctx context.Context, s *server) (telling, error) {
+		at := s.nodes[0].client
+		w, err := load.Watch(at, true, watchRequest("all", true))
+		if err != nil {
+			return telling{}, errors.Join(err, s.failed())
+		}
+		defer w.Close()
+		if err := w.Open(ctx, at, streams); err != nil {
+			return telling{}, errors.Join(err, s.failed())
+		}
+		return b.write(ctx, s, w, "all", streams, window)
+	}
+}
