@@ -57,6 +57,9 @@ func measure(ctx context.Context, o options, stdout io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
+	if b.quick {
+		about = append(about, "quick:      shows that everything works; the figures mean nothing")
+	}
 	fmt.Fprintf(stdout, "%s\n", strings.Join(about, "\n"))
 	var tables []*report.Table
 	for _, s := range o.sections {

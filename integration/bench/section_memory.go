@@ -14,7 +14,7 @@ import (
 func runMemory(ctx context.Context, b *bench, t *report.Table) error {
 	keys := b.pick(100_000, 5000)
 	var grown, peaks [2][]float64
-	for range b.pick(min(b.rounds, 3), 1) {
+	for range b.pick(min(b.rounds, 2), 1) {
 		err := b.pair(ctx, how{}, func(ours, peer *server) error {
 			for i, s := range []*server{ours, peer} {
 				bytes, peak, err := b.perKey(ctx, s, keys)

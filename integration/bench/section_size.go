@@ -21,7 +21,7 @@ const (
 
 // runSize fills a server of each program, and keeps a second one with few keys beside it.
 func runSize(ctx context.Context, b *bench, t *report.Table) error {
-	many, few := newKeyspace(b.pick(1_000_000, 20_000), valueSize), newKeyspace(b.pick(fewKeys, 1000), valueSize)
+	many, few := newKeyspace(b.pick(1_000_000, 5000), valueSize), newKeyspace(b.pick(fewKeys, 500), valueSize)
 	return b.pair(ctx, how{}, func(ours, peer *server) error {
 		if err := b.loadAll(ctx, t, many, ours, peer); err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 
 	"confd/integration/bench/load"
 	"confd/integration/bench/report"
@@ -28,7 +29,10 @@ type watched struct {
 // runWatches measures what open watches take, and whether a write that wakes one of many
 // takes longer than one that wakes one of few.
 func runWatches(ctx context.Context, b *bench, t *report.Table) error {
-	many := b.pick(manyWatches, 1000)
+	many, err := affordable(b.pick(manyWatches, 1000))
+	if err != nil {
+		return err
+	}
 	for _, stream := range []bool{false, true} {
 		err := b.pair(ctx, how{}, func(ours, peer *server) error {
 			return b.pair(ctx, how{}, func(oursFew, peerFew *server) error {
@@ -48,8 +52,33 @@ func runWatches(ctx context.Context, b *bench, t *report.Table) error {
 			return err
 		}
 	}
+	if many < b.pick(manyWatches, 1000) {
+		t.Notes = append(t.Notes, fmt.Sprintf("Only %d watches, as this process may have no more open files: see ulimit -n.", many))
+	}
 	t.Notes = append(t.Notes, "One of many beside one of few is the ratio of the medians of each round, taken one after the other on two servers of the same program; up to 1.1 counts as 1.0, as two equal servers differ by that much.")
 	return nil
+}
+
+// affordable returns how many watches, at most n, two servers can have open at the same
+// time, as this process may have so many files. It allows itself more if it may.
+func affordable(n int) (int, error) {
+	const others = 200
+	need := uint64(2*n + others)
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
+		return 0, err
+	}
+	if files.Cur >= need {
+		return n, nil
+	}
+	more := syscall.Rlimit{Cur: need, Max: max(files.Max, need)}
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &more); err == nil {
+		return n, nil
+	}
+	if files.Cur < 2*others {
+		return 0, fmt.Errorf("%d open files are allowed, %d are needed; see ulimit -n", files.Cur, need)
+	}
+	return int(files.Cur-others) / 2, nil
 }
 
 // openWatches opens so many watches of a server.
