@@ -77,8 +77,11 @@ func latency(all []outcome) *report.Latency {
 	return quantiles(all, func(o outcome) *load.Histogram { return o.Latency })
 }
 
-// quantiles returns p50 and p99 over all rounds.
+// quantiles returns p50 and p99 over all rounds, nil if there are none.
 func quantiles[M any](all []M, of func(M) *load.Histogram) *report.Latency {
+	if len(all) == 0 {
+		return nil
+	}
 	var sum load.Histogram
 	for _, m := range all {
 		sum.Merge(of(m))

@@ -94,17 +94,20 @@ func connections(n int) string {
 	return fmt.Sprintf("%d connections", n)
 }
 
-// addMemory adds what both have resident now, and had at most.
+// addMemory adds what both have resident now, and had at most. There may be no peer.
 func (b *bench) addMemory(t *report.Table, ours, peer *server) error {
-	a, aPeak, err := ours.memory()
+	now, most := report.Row{What: "memory after that, MB"}, report.Row{What: "at most, MB"}
+	rss, peak, err := ours.memory()
 	if err != nil {
 		return err
 	}
-	p, pPeak, err := peer.memory()
-	if err != nil {
-		return err
+	now.Ours, most.Ours = []float64{rss}, []float64{peak}
+	if peer != nil {
+		if rss, peak, err = peer.memory(); err != nil {
+			return err
+		}
+		now.Peer, most.Peer = []float64{rss}, []float64{peak}
 	}
-	t.Add(report.Row{What: "memory after that, MB", Ours: []float64{a}, Peer: []float64{p}},
-		report.Row{What: "at most, MB", Ours: []float64{aPeak}, Peer: []float64{pPeak}})
+	t.Add(now, most)
 	return nil
 }

@@ -12,97 +12,146 @@ import (
 	"confd/integration/bench/report"
 )
 
-// sizeConns is how many connections write while a server is measured, loadConns while
-// it is filled.
 const (
-	sizeConns = 16
-	loadConns = 256
+	sizeConns = 16  // connections that write while a server is measured
+	loadConns = 256 // and while it is filled
+
+	// loadParts is in how many parts keys are loaded, by turns.
+	loadParts = 20
+
+	// bearable is how long the loading of etcd may take, or it is left out of the rest.
+	bearable = 150 * time.Second
 )
 
-// runSize fills a server of each program, and keeps a second one with few keys beside it.
+// A sizeRun measures servers with many keys. The peer is left out once it has failed, as
+// etcd does when it has no answer within 7 s while it copies all keys.
+type sizeRun struct {
+	*bench
+	t          *report.Table
+	many, few  *keyspace
+	ours, peer *server // the peer is nil when it is left out
+}
+
 func runSize(ctx context.Context, b *bench, t *report.Table) error {
-	many, few := newKeyspace(b.pick(1_000_000, 5000), valueSize), newKeyspace(b.pick(fewKeys, 500), valueSize)
 	return b.pair(ctx, how{}, func(ours, peer *server) error {
-		if err := b.loadAll(ctx, t, many, ours, peer); err != nil {
-			return err
-		}
-		if err := b.addMemory(t, ours, peer); err != nil {
-			return err
-		}
-		err := b.pair(ctx, how{}, func(oursFew, peerFew *server) error {
-			if err := b.fill(ctx, few, oursFew, peerFew); err != nil {
+		r := &sizeRun{b, t, newKeyspace(b.pick(1_000_000, 5000), valueSize), newKeyspace(b.pick(fewKeys, 500), valueSize), ours, peer}
+		for _, step := range []func(context.Context) error{r.addLoading, r.addAmong, r.addRestart, r.addSnapshots} {
+			if err := step(ctx); err != nil {
 				return err
 			}
-			return b.addAmong(ctx, t, []sized{{oursFew, few}, {ours, many}, {peerFew, few}, {peer, many}})
-		})
-		if err != nil {
-			return err
 		}
-		if err := b.addRestart(ctx, t, ours, peer); err != nil {
-			return err
-		}
-		return b.addSnapshots(ctx, t, many, ours, peer)
+		return nil
 	})
 }
 
 // A sized is a server that holds a keyspace.
 type sized struct {
 	*server
-	k *keyspace
+	k    *keyspace
+	peer bool   // it is left out with the peer
+	flag string // to start it again with
 }
 
-// loadAll fills both by turns, a part of the keys at a time.
-func (b *bench) loadAll(ctx context.Context, t *report.Table, k *keyspace, ours, peer *server) error {
-	const parts = 20
-	done := map[*server]int{}
-	a, p, err := compare(ctx, parts, ours, peer, func(ctx context.Context, s *server) (outcome, error) {
-		first := done[s]
-		done[s] += k.keys / parts
-		check := k.checkPut(loadConns, func(n int) int { return n })
-		return b.load(ctx, s, s.nodes[0], loadConns, load.Job{Total: k.keys / parts,
-			Request: func(buf []byte, n int) []byte { return k.fill(buf, first+n) },
-			Check:   func(conn, n int, r *load.Response) error { return check(conn, first+n, r) }})
-	})
-	if err != nil {
-		return err
-	}
-	t.Add(throughput(fmt.Sprintf("loading %d keys, %s", k.keys, connections(loadConns)), report.Goal{}, report.Goal{}, a, p)...)
-	took := func(all []outcome) []float64 {
-		sum := 0.0
-		for _, o := range all {
-			sum += o.Took.Seconds()
+// leaveOut ends the peer and says why.
+func (r *sizeRun) leaveOut(why error) {
+	r.t.Notes = append(r.t.Notes, fmt.Sprintf("%s is left out of what has no figure of it: %v.", r.peer.name, why))
+	n := r.peer.nodes[0]
+	n.Kill()
+	n.Process, r.peer = nil, nil
+}
+
+// bearing returns a measurement that leaves the peer out when that fails.
+func bearing[M any](r *sizeRun, measure func(context.Context, sized) (M, error)) func(context.Context, sized) (M, error) {
+	return func(ctx context.Context, s sized) (m M, err error) {
+		if s.peer && r.peer == nil {
+			return m, nil
 		}
-		return []float64{sum}
+		m, err = measure(ctx, s)
+		if err != nil && s.peer && ctx.Err() == nil {
+			r.leaveOut(err)
+			return m, nil
+		}
+		return m, err
 	}
-	t.Add(report.Row{What: "loading them, s", Ours: took(a), Peer: took(p)})
-	return nil
 }
 
-// addAmong adds what a write takes among few keys and among many: of ours, then of the
-// peer.
-func (b *bench) addAmong(ctx context.Context, t *report.Table, all []sized) error {
-	found, err := byTurns(ctx, b.rounds, all, func(ctx context.Context, s sized) (outcome, error) {
-		return b.load(ctx, s.server, s.nodes[0], sizeConns, s.k.puts(sizeConns)())
+// sizes measures servers by turns, ours and then as many of the peer; what is returned
+// for those of the peer is nil if it is left out.
+func sizes[M any](ctx context.Context, r *sizeRun, rounds int, all []sized, measure func(context.Context, sized) (M, error)) ([][]M, error) {
+	found, err := byTurns(ctx, rounds, all, bearing(r, measure))
+	if err == nil && r.peer == nil {
+		clear(found[len(all)/2:])
+	}
+	return found, err
+}
+
+// both returns ours and the peer.
+func (r *sizeRun) both() []sized {
+	return []sized{{server: r.ours, k: r.many}, {server: r.peer, k: r.many, peer: true}}
+}
+
+// addLoading fills both by turns, a part of the keys at a time.
+func (r *sizeRun) addLoading(ctx context.Context) error {
+	part := r.many.keys / loadParts
+	done := map[*server]int{}
+	took := map[*server]time.Duration{}
+	found, err := sizes(ctx, r, loadParts, r.both(), func(ctx context.Context, s sized) (outcome, error) {
+		if s.peer && took[s.server] > bearable {
+			return outcome{}, fmt.Errorf("loading %d keys took %v", done[s.server], took[s.server].Round(time.Second))
+		}
+		first := done[s.server]
+		check := s.k.checkPut(loadConns, func(n int) int { return n })
+		o, err := r.load(ctx, s.server, s.nodes[0], loadConns, load.Job{Total: part,
+			Request: func(buf []byte, n int) []byte { return s.k.fill(buf, first+n) },
+			Check:   func(conn, n int, a *load.Response) error { return check(conn, first+n, a) }})
+		done[s.server] += part
+		took[s.server] += o.Took
+		return o, err
 	})
 	if err != nil {
 		return err
 	}
-	var p50 [4][]float64
-	for i := range p50 {
-		p50[i] = values(found[i], func(o outcome) float64 { return milliseconds(o.Latency.Quantile(0.5)) })
+	r.t.Add(throughput(fmt.Sprintf("loading %d keys, %s", r.many.keys, connections(loadConns)), report.Goal{}, report.Goal{}, found[0], found[1])...)
+	row := report.Row{What: "loading them, s", Ours: []float64{took[r.ours].Seconds()}}
+	if r.peer != nil {
+		row.Peer = []float64{took[r.peer].Seconds()}
 	}
-	for i := range 2 {
-		what := fmt.Sprintf("put among %d keys, %s", all[i].k.keys, connections(sizeConns))
-		t.Add(throughput(what, report.Goal{}, report.Goal{}, found[i], found[i+2])...)
-	}
-	t.Add(report.Row{What: "p50 of a put among many keys beside among few", Ours: quotients(p50[1], p50[0]), Peer: quotients(p50[3], p50[2])})
-	return nil
+	r.t.Add(row)
+	return r.addMemory(r.t, r.ours, r.peer)
+}
+
+// addAmong adds what a write takes among few keys and among many. Those with few keys
+// are servers of their own, so that all are measured in the same rounds.
+func (r *sizeRun) addAmong(ctx context.Context) error {
+	return r.pair(ctx, how{}, func(oursFew, peerFew *server) error {
+		if err := r.fill(ctx, r.few, oursFew, peerFew); err != nil {
+			return err
+		}
+		all := []sized{{server: oursFew, k: r.few}, {server: r.ours, k: r.many},
+			{server: peerFew, k: r.few, peer: true}, {server: r.peer, k: r.many, peer: true}}
+		found, err := sizes(ctx, r, r.rounds, all, func(ctx context.Context, s sized) (outcome, error) {
+			return r.load(ctx, s.server, s.nodes[0], sizeConns, s.k.puts(sizeConns)())
+		})
+		if err != nil {
+			return err
+		}
+		var p50 [4][]float64
+		for i := range p50 {
+			p50[i] = values(found[i], func(o outcome) float64 { return milliseconds(o.Latency.Quantile(0.5)) })
+		}
+		for i := range 2 {
+			what := fmt.Sprintf("put among %d keys, %s", all[i].k.keys, connections(sizeConns))
+			r.t.Add(throughput(what, report.Goal{}, report.Goal{}, found[i], found[i+2])...)
+		}
+		r.t.Add(report.Row{What: "p50 of a put among many keys beside among few", Ours: quotients(p50[1], p50[0]), Peer: quotients(p50[3], p50[2])})
+		return nil
+	})
 }
 
 // addRestart adds how long it takes from starting a program that was killed to its
 // answer to a write.
-func (b *bench) addRestart(ctx context.Context, t *report.Table, ours, peer *server) error {
-	a, p, err := compare(ctx, b.pick(min(b.rounds, 3), 1), ours, peer, func(ctx context.Context, s *server) (time.Duration, error) {
+func (r *sizeRun) addRestart(ctx context.Context) error {
+	found, err := sizes(ctx, r, r.pick(min(r.rounds, 3), 1), r.both(), func(ctx context.Context, s sized) (time.Duration, error) {
 		n := s.nodes[0]
 		n.Kill()
 		start := time.Now()
@@ -115,7 +164,7 @@ func (b *bench) addRestart(ctx context.Context, t *report.Table, ours, peer *ser
 	if err != nil {
 		return err
 	}
-	t.Add(report.Row{What: "from a start after kill -9 to the first write that is answered, s", Goal: report.Own(5, "< 5 s"),
-		Ours: values(a, time.Duration.Seconds), Peer: values(p, time.Duration.Seconds)})
+	r.t.Add(report.Row{What: "from a start after kill -9 to the first write that is answered, s", Goal: report.Own(5, "< 5 s"),
+		Ours: values(found[0], time.Duration.Seconds), Peer: values(found[1], time.Duration.Seconds)})
 	return nil
 }

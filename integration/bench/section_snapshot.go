@@ -18,50 +18,54 @@ import (
 // snapshotsTaken is how many snapshots a confd has finished since its start.
 const snapshotsTaken = "confd_snapshot_duration_seconds_count"
 
+const (
+	neverSnapshot = "-snapshot-count=1000000000"
+	oftenConfd    = "-snapshot-count=16"
+	oftenEtcd     = "-snapshot-count=20000" // it would begin the next while it still writes the last
+)
+
 // addSnapshots adds how long writes take while snapshots are taken one after the other,
-// beside a server that takes none. To etcd a snapshot is due after 20,000 writes, as it
-// would begin the next one while it still writes the last.
-func (b *bench) addSnapshots(ctx context.Context, t *report.Table, k *keyspace, ours, peer *server) error {
-	const never = "1000000000"
-	oursAlways, peerAlways := "-snapshot-count=16", "--snapshot-count=20000"
-	type state struct {
-		*server
-		extra string
+// beside the same server when it takes none.
+func (r *sizeRun) addSnapshots(ctx context.Context) error {
+	all := append(r.both(), r.both()...)
+	all[1], all[2] = all[2], all[1]
+	for i, flag := range []string{neverSnapshot, oftenConfd, neverSnapshot, oftenEtcd} {
+		all[i].flag = flag
 	}
-	all := []state{{ours, "-snapshot-count=" + never}, {ours, oursAlways}, {peer, "--snapshot-count=" + never}, {peer, peerAlways}}
-	taken := map[string]float64{}
-	found, err := byTurns(ctx, b.pick(min(b.rounds, 2), 1), all, func(ctx context.Context, s state) (outcome, error) {
-		if err := s.restartWith(ctx, s.extra); err != nil {
+	length, taken := 5*r.round, map[string]float64{}
+	found, err := sizes(ctx, r, r.pick(min(r.rounds, 2), 1), all, func(ctx context.Context, s sized) (outcome, error) {
+		if err := s.restartWith(ctx, s.flag); err != nil {
 			return outcome{}, err
 		}
-		if s.extra == oursAlways {
+		if s.flag == oftenConfd {
 			if err := s.nodes[0].awaitSnapshot(ctx); err != nil {
 				return outcome{}, err
 			}
 		}
-		job := k.puts(sizeConns)()
-		job.For = 5 * b.round
-		o, err := b.load(ctx, s.server, s.nodes[0], sizeConns, job)
-		if err == nil && s.server == ours {
-			var n float64
-			n, err = ours.nodes[0].sample(ctx, snapshotsTaken)
-			taken[s.extra] += n
+		job := s.k.puts(sizeConns)()
+		job.For = length
+		o, err := r.load(ctx, s.server, s.nodes[0], sizeConns, job)
+		if err != nil || s.peer {
+			return o, err
 		}
+		n, err := s.nodes[0].sample(ctx, snapshotsTaken)
+		taken[s.flag] += n
 		return o, err
 	})
 	if err != nil {
 		return err
 	}
-	p999 := func(o outcome) float64 { return milliseconds(o.Latency.Quantile(0.999)) }
-	var v [4][]float64
-	for i := range v {
-		v[i] = values(found[i], p999)
+	var p999 [4][]float64
+	for i := range p999 {
+		p999[i] = values(found[i], func(o outcome) float64 { return milliseconds(o.Latency.Quantile(0.999)) })
 	}
-	t.Add(report.Row{What: "put without snapshots, p99.9 ms", Ours: v[0], Peer: v[2], OursLatency: latency(found[0]), PeerLatency: latency(found[2])},
-		report.Row{What: "put while snapshots are taken, p99.9 ms", Ours: v[1], Peer: v[3], OursLatency: latency(found[1]), PeerLatency: latency(found[3])},
-		report.Row{What: "p99.9 with snapshots beside without", Goal: report.Own(2, "≤ 2×"), Ours: quotients(v[1], v[0]), Peer: quotients(v[3], v[2])})
-	t.Notes = append(t.Notes, fmt.Sprintf("In %d measurements of %v, and before them, confd took %.0f snapshots with %s, and %.0f without; etcd has %s.",
-		len(v[1]), 5*b.round, taken[oursAlways], oursAlways, taken[all[0].extra], peerAlways))
+	for i, what := range []string{"put without snapshots, p99.9 ms", "put while snapshots are taken, p99.9 ms"} {
+		r.t.Add(report.Row{What: what, Ours: p999[i], Peer: p999[i+2], OursLatency: latency(found[i]), PeerLatency: latency(found[i+2])})
+	}
+	r.t.Add(report.Row{What: "p99.9 with snapshots beside without", Goal: report.Own(2, "≤ 2×"),
+		Ours: quotients(p999[1], p999[0]), Peer: quotients(p999[3], p999[2])})
+	r.t.Notes = append(r.t.Notes, fmt.Sprintf("Snapshots: in %d measurements of %v and just before them confd took %.0f with %s, and %.0f with %s; etcd has %s.",
+		len(found[0]), length, taken[oftenConfd], oftenConfd, taken[neverSnapshot], neverSnapshot, oftenEtcd))
 	return nil
 }
 
