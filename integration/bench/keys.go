@@ -84,7 +84,7 @@ func (k *keyspace) checkPut(conns int, key func(n int) int) func(conn, n int, r 
 	var want []byte
 	return func(conn, n int, r *load.Response) error {
 		if r.Status != 200 && r.Status != 201 {
-			return errors.New("the status is not 200 or 201")
+			return load.Refused(r.Status)
 		}
 		want = k.node(append(want[:0], `{"action":"set","node":`...), key(n), n)
 		rest, ok := bytes.CutPrefix(r.Body, want)
@@ -105,7 +105,7 @@ func (k *keyspace) checkGet() func(conn, n int, r *load.Response) error {
 	var want []byte
 	return func(_, n int, r *load.Response) error {
 		if r.Status != 200 {
-			return errors.New("the status is not 200")
+			return load.Refused(r.Status)
 		}
 		want = k.node(append(want[:0], `{"action":"get","node":`...), k.key(n), k.key(n))
 		if !bytes.HasPrefix(r.Body, want) {

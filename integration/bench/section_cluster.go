@@ -20,15 +20,11 @@ func runCluster(ctx context.Context, b *bench, t *report.Table) error {
 			return err
 		}
 		k := newKeyspace(b.pick(fewKeys, 500), valueSize)
-		if err := b.fill(ctx, k, ours, peer); err != nil {
+		fill := func(ctx context.Context, s *server) (struct{}, error) { return struct{}{}, b.fill(ctx, k, s) }
+		if _, _, err := compare(ctx, 1, ours, peer, steady(t, fill)); err != nil {
 			return err
 		}
 		for _, trial := range b.clusterTrials(k) {
-			for _, s := range []*server{ours, peer} {
-				if err := s.findLeader(ctx); err != nil {
-					return err
-				}
-			}
 			if err := b.try(ctx, t, ours, peer, trial); err != nil {
 				return err
 			}
@@ -72,37 +68,14 @@ func (b *bench) clusterTrials(k *keyspace) []trial {
 func (k *keyspace) checkQuorumGet(_, n int, r *load.Response) error {
 	want := k.node([]byte(`{"action":"get","node":`), k.key(n), 0)
 	number := len(want) - len(`","modifiedIndex":`) - k.size
-	if r.Status != 200 || len(r.Body) < len(want) || !bytes.Equal(r.Body[:number], want[:number]) ||
+	if r.Status != 200 {
+		return load.Refused(r.Status)
+	}
+	if len(r.Body) < len(want) || !bytes.Equal(r.Body[:number], want[:number]) ||
 		!bytes.Equal(r.Body[number+10:len(want)], want[number+10:]) {
 		return fmt.Errorf("the answer is not like %.100q", want)
 	}
 	return nil
-}
-
-// findLeader sets which node leads.
-func (s *server) findLeader(ctx context.Context) error {
-	for _, n := range s.nodes {
-		answer, err := n.ask(ctx, "GET", "/v2/stats/self", "")
-		if err != nil {
-			return err
-		}
-		if bytes.Contains(answer, []byte(`"StateLeader"`)) {
-			s.leader = n
-			return nil
-		}
-	}
-	return fmt.Errorf("no node of %s leads", s.name)
-}
-
-// followers returns all nodes but the leader.
-func (s *server) followers() []*node {
-	var all []*node
-	for _, n := range s.nodes {
-		if n != s.leader {
-			all = append(all, n)
-		}
-	}
-	return all
 }
 
 // addIdle adds what both use while nobody asks anything, at the same time.
@@ -139,23 +112,10 @@ func (b *bench) addIdle(ctx context.Context, t *report.Table, ours, peer *server
 	return nil
 }
 
-// pause waits; the error is ctx's.
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
-	}
-}
-
 // addVisibility adds how long it takes from the answer to a write at the leader until
 // watches at both followers have it.
 func (b *bench) addVisibility(ctx context.Context, t *report.Table, ours, peer *server) error {
 	measure := func(ctx context.Context, s *server) (telling, error) {
-		if err := s.findLeader(ctx); err != nil {
-			return telling{}, err
-		}
 		w, err := load.Watch(s.leader.client, true, watchRequest("one", true))
 		if err != nil {
 			return telling{}, err
@@ -168,7 +128,7 @@ func (b *bench) addVisibility(ctx context.Context, t *report.Table, ours, peer *
 		}
 		return b.write(ctx, s, w, "one", 2, 1)
 	}
-	a, p, err := compare(ctx, b.rounds, ours, peer, measure)
+	a, p, err := compare(ctx, b.rounds, ours, peer, steady(t, measure))
 	if err != nil {
 		return err
 	}

@@ -33,11 +33,6 @@ func runSlowDisk(ctx context.Context, b *bench, t *report.Table) error {
 	t.Notes = append(t.Notes, "Both run under strace, which delays the end of every fsync and fdatasync.")
 	return b.pair(ctx, how{nodes: 3, wrap: slowDisk()}, func(ours, peer *server) error {
 		for _, conns := range []int{1, 64} {
-			for _, s := range []*server{ours, peer} {
-				if err := s.findLeader(ctx); err != nil {
-					return err
-				}
-			}
 			leader := func(s *server) *node { return s.leader }
 			err := b.try(ctx, t, ours, peer, trial{"three nodes, at the leader, " + connections(conns), report.Goal{}, report.Goal{}, conns, leader, k.puts(conns)})
 			if err != nil {

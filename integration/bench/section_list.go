@@ -47,7 +47,12 @@ func (k *keyspace) list(buf []byte, _ int) []byte {
 
 // listOnce returns a job that lists the keyspace once and looks at every key.
 func (k *keyspace) listOnce() load.Job {
-	return load.Job{Total: 1, Request: k.list, Check: func(_, _ int, r *load.Response) error { return k.checkList(r.Body) }}
+	return load.Job{Total: 1, Request: k.list, Check: func(_, _ int, r *load.Response) error {
+		if r.Status != 200 {
+			return load.Refused(r.Status)
+		}
+		return k.checkList(r.Body)
+	}}
 }
 
 // lists returns a job that lists the keyspace again and again: the answers must have one
@@ -60,7 +65,7 @@ func (k *keyspace) lists() load.Job {
 		}
 		switch {
 		case r.Status != 200:
-			return errors.New("the status is not 200")
+			return load.Refused(r.Status)
 		case len(r.Body) != length:
 			return fmt.Errorf("the answer has %d bytes, the first %d", len(r.Body), length)
 		case bytes.Count(r.Body, []byte("{")) != k.keys+2:

@@ -72,13 +72,17 @@ type trial struct {
 
 // try makes rows of a trial of both.
 func (b *bench) try(ctx context.Context, t *report.Table, ours, peer *server, trial trial) error {
-	a, p, err := compare(ctx, b.rounds, ours, peer, func(ctx context.Context, s *server) (outcome, error) {
+	measure := func(ctx context.Context, s *server) (outcome, error) {
 		at := s.nodes[0]
 		if trial.at != nil {
 			at = trial.at(s)
 		}
 		return b.load(ctx, s, at, trial.conns, trial.job())
-	})
+	}
+	if len(ours.nodes) > 1 {
+		measure = steady(t, measure)
+	}
+	a, p, err := compare(ctx, b.rounds, ours, peer, measure)
 	if err != nil {
 		return err
 	}

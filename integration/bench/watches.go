@@ -48,7 +48,7 @@ func (b *bench) write(ctx context.Context, s *server, w *load.Watches, name stri
 		Request: func(buf []byte, n int) []byte { return k.value(append(buf, put...), n) },
 		Check: func(_, n int, r *load.Response) error {
 			if r.Status != 200 && r.Status != 201 {
-				return errors.New("the status is not 200 or 201")
+				return load.Refused(r.Status)
 			}
 			return check(n, r.Body)
 		},

@@ -18,6 +18,11 @@ type Response struct {
 	Body   []byte
 }
 
+// Refused is the status of an answer that refuses a request. Checks return it as an error.
+type Refused int
+
+func (r Refused) Error() string { return fmt.Sprintf("refused with status %d", int(r)) }
+
 // A reader takes an answer of HTTP/1.1 out of what a connection has received. It knows
 // as much of HTTP as servers of keys send: a length, or chunks without trailers.
 type reader struct {
