@@ -42,10 +42,10 @@ func compare[T, M any](ctx context.Context, rounds int, ours, peer T, measure fu
 	return found[0], found[1], nil
 }
 
-// quotients returns what a has of b in each round.
+// quotients returns what a is of b in each round that has both.
 func quotients(a, b []float64) []float64 {
 	var all []float64
-	for i := range a {
+	for i := range min(len(a), len(b)) {
 		all = append(all, a[i]/b[i])
 	}
 	return all

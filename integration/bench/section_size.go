@@ -54,35 +54,41 @@ type sized struct {
 
 // leaveOut ends the peer and says why.
 func (r *sizeRun) leaveOut(why error) {
-	r.t.Notes = append(r.t.Notes, fmt.Sprintf("%s is left out of what has no figure of it: %v.", r.peer.name, why))
+	r.t.Notes = append(r.t.Notes, fmt.Sprintf("%s was left out from then on: %v.", r.peer.name, why))
 	n := r.peer.nodes[0]
 	n.Kill()
 	n.Process, r.peer = nil, nil
 }
 
-// bearing returns a measurement that leaves the peer out when that fails.
-func bearing[M any](r *sizeRun, measure func(context.Context, sized) (M, error)) func(context.Context, sized) (M, error) {
-	return func(ctx context.Context, s sized) (m M, err error) {
-		if s.peer && r.peer == nil {
+// sizes measures servers by turns. A peer that fails is left out from then on; for its
+// servers the rounds before that are returned.
+func sizes[M any](ctx context.Context, r *sizeRun, rounds int, all []sized, measure func(context.Context, sized) (M, error)) ([][]M, error) {
+	places := make([]int, len(all))
+	for i := range places {
+		places[i] = i
+	}
+	measured := make([]int, len(all))
+	found, err := byTurns(ctx, rounds, places, func(ctx context.Context, i int) (m M, err error) {
+		if all[i].peer && r.peer == nil {
 			return m, nil
 		}
-		m, err = measure(ctx, s)
-		if err != nil && s.peer && ctx.Err() == nil {
+		m, err = measure(ctx, all[i])
+		switch {
+		case err == nil:
+			measured[i]++
+		case all[i].peer && ctx.Err() == nil:
 			r.leaveOut(err)
 			return m, nil
 		}
 		return m, err
+	})
+	if err != nil {
+		return nil, err
 	}
-}
-
-// sizes measures servers by turns, ours and then as many of the peer; what is returned
-// for those of the peer is nil if it is left out.
-func sizes[M any](ctx context.Context, r *sizeRun, rounds int, all []sized, measure func(context.Context, sized) (M, error)) ([][]M, error) {
-	found, err := byTurns(ctx, rounds, all, bearing(r, measure))
-	if err == nil && r.peer == nil {
-		clear(found[len(all)/2:])
+	for i, n := range measured {
+		found[i] = found[i][:n]
 	}
-	return found, err
+	return found, nil
 }
 
 // both returns ours and the peer.

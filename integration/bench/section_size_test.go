@@ -32,10 +32,10 @@ func TestLeaveOut(t *testing.T) {
 		return 7, nil
 	}
 	found, err := sizes(t.Context(), r, 3, r.both(), measure)
-	if err != nil || len(found[0]) != 3 || found[1] != nil || asked[ours] != 3 || asked[peer] != 2 {
+	if err != nil || len(found[0]) != 3 || len(found[1]) != 1 || asked[ours] != 3 || asked[peer] != 2 {
 		t.Errorf("found %v, asked %v, %v", found, asked, err)
 	}
-	if notes := strings.Join(r.t.Notes, "\n"); !strings.Contains(notes, "peer is left out") || !strings.Contains(notes, "it has had enough") {
+	if notes := strings.Join(r.t.Notes, "\n"); !strings.Contains(notes, "peer was left out") || !strings.Contains(notes, "it has had enough") {
 		t.Errorf("the notes are %q", notes)
 	}
 	if err := process.Failed(); err == nil || peer.stop() != nil {
