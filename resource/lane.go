@@ -47,8 +47,8 @@ const (
 	forAll               // everything is to be looked at
 )
 
-// pass applies the sets that the snapshot concerns, in order, and those that failed
-// before; then it reloads. A set that fails does not stop the others.
+// pass applies the sets that the snapshot concerns, and those that failed before; then it
+// reloads. A set that fails does not stop the others.
 //
 // The snapshot was read before a set is asked whether there is news for it since the
 // last one. So news that comes in between makes it concerned too early, not too late.
@@ -56,34 +56,44 @@ func (l *lane) pass(ctx context.Context, run *Runner, snap backends.Snapshot, wh
 	l.working.Store(time.Now().UnixNano())
 	defer l.working.Store(0)
 	out := outcome{index: snap.Index}
-	for _, s := range l.sets {
-		if ctx.Err() != nil {
-			break
-		}
-		now := time.Now()
-		if why != forAll && l.looked && (why == forNews && len(l.sets) == 1 || l.concerns(run, s)) {
-			s.stir(now, s.splay)
-		}
-		switch {
-		case why == forAll && !s.settling(now, s.window), !l.looked:
-		case s.news.any() && !s.settling(now, s.window):
-		case !s.news.any() && s.retryDue(now):
-		default:
-			s.skip(snap.Index)
-			continue
-		}
-		failures := s.failures
-		failed := s.attempt(ctx, snap, run.gate)
-		out.failed = append(out.failed, failed...)
-		if failed == nil && failures > 0 {
-			s.members[0].log.Info("recovered", "failures", failures, "index", snap.Index)
-		}
+	for rest := l.sets; len(rest) > 0 && ctx.Err() == nil; {
+		n := leading(rest, (*set).quiet)
+		failed := make([][]*Error, n)
+		beside(n, diskSlots, func(i int) {
+			if ctx.Err() == nil {
+				failed[i] = l.look(ctx, run, rest[i], snap, why)
+			}
+		})
+		out.failed = slices.Concat(append([][]*Error{out.failed}, failed...)...)
+		rest = rest[n:]
 	}
 	if ctx.Err() == nil {
 		l.index, l.looked = snap.Index, true
 	}
 	l.reload(ctx, run, &out)
 	return out
+}
+
+// look applies a set if there is a reason to. It returns the members that have failed.
+func (l *lane) look(ctx context.Context, run *Runner, s *set, snap backends.Snapshot, why cause) []*Error {
+	now := time.Now()
+	if why != forAll && l.looked && (why == forNews && len(l.sets) == 1 || l.concerns(run, s)) {
+		s.stir(now, s.splay)
+	}
+	switch {
+	case why == forAll && !s.settling(now, s.window), !l.looked:
+	case s.news.any() && !s.settling(now, s.window):
+	case !s.news.any() && s.retryDue(now):
+	default:
+		s.skip(snap.Index)
+		return nil
+	}
+	failures := s.failures
+	failed := s.attempt(ctx, snap, run.gate)
+	if failed == nil && failures > 0 {
+		s.members[0].log.Info("recovered", "failures", failures, "index", snap.Index)
+	}
+	return failed
 }
 
 // concerns reports whether a key that s depends on may have changed since the last

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -103,10 +104,9 @@ func LoadDir(confDir string, opts Options) ([]*Resource, error) {
 	}
 	var resources []*Resource
 	owners := make(map[string]*Resource) // :: destination, as written and resolved → its resource
-	for _, path := range paths {
-		began := time.Now()
-		r, err := loadFile(path, opts)
-		took := time.Since(began)
+	files := loadFiles(paths, opts)
+	for i, path := range paths {
+		r, err, took := files[i].r, files[i].err, files[i].took
 		if err == nil {
 			err = claim(owners, r)
 		} else if opts.Strict && r != nil && r.Dest != "" {
@@ -123,6 +123,24 @@ func LoadDir(confDir string, opts Options) ([]*Resource, error) {
 		resources = append(resources, r)
 	}
 	return resources, errors.Join(errs...)
+}
+
+// A loaded file is what came of one.
+type loadedFile struct {
+	r    *Resource // nil if it could not even be read
+	err  error
+	took time.Duration
+}
+
+// loadFiles reads the files, as many at a time as there are processors.
+func loadFiles(paths []string, opts Options) []loadedFile {
+	files, with := make([]loadedFile, len(paths)), newShared()
+	beside(len(paths), runtime.GOMAXPROCS(0), func(i int) {
+		began := time.Now()
+		files[i].r, files[i].err = loadFile(paths[i], opts, with)
+		files[i].took = time.Since(began)
+	})
+	return files
 }
 
 // claim notes r as the owner of its destination, unless there is one already.

@@ -43,6 +43,11 @@
 //	              │        ▲
 //	              └────────┴── a failure, with rollback: the earlier files are put back
 //
+// Sets of one lane that run no check are applied beside each other, and so are lanes
+// without any command by Once; what runs commands keeps the order of the files. Those that
+// sync the same directory at the same time share a sync that begins after all of them have
+// renamed.
+//
 // While a set settles (wait, splay) its lane goes on looking, and renders nothing. A
 // reload that may not run yet (min_reload_interval, a file that is not whole) stays due.
 //
@@ -149,6 +154,7 @@ type Resource struct {
 	LoadTook      time.Duration // to read its file and template
 
 	opts      Options
+	shared    *shared
 	destAt    string // where dest stands, as "file:line:column"
 	spec      *spec
 	uid       int    // -1 = not configured

@@ -128,8 +128,9 @@ func (run *Runner) forgetOutages(l *lane) {
 	run.waits.forget(l)
 }
 
-// Once applies every resource from one snapshot, one after the other, and reloads. It
-// returns an [errors.Join] of one [*Error] per resource that failed; the others are
+// Once applies every resource from one snapshot and reloads. Those that run commands are
+// applied one after the other, in the order of their files, and so are all with
+// Options.Noop; those between them are applied beside each other. It returns an [errors.Join] of one [*Error] per resource that failed; the others are
 // applied. If the values cannot be read, or ctx ends, it returns that instead or too.
 // With Options.Noop nothing is applied, and Status tells what would have been.
 func (run *Runner) Once(ctx context.Context) error {
@@ -138,11 +139,15 @@ func (run *Runner) Once(ctx context.Context) error {
 		return fmt.Errorf("reading values: %w", err)
 	}
 	var errs []error
-	for _, l := range run.lanes {
-		if ctx.Err() != nil {
-			break
-		}
-		errs = append(errs, l.pass(ctx, run, snap, forAll).join())
+	for rest := run.lanes; len(rest) > 0 && ctx.Err() == nil; {
+		n := leading(rest, (*lane).quiet)
+		failed := make([]error, n)
+		beside(n, diskSlots, func(i int) {
+			if ctx.Err() == nil {
+				failed[i] = rest[i].pass(ctx, run, snap, forAll).join()
+			}
+		})
+		errs, rest = append(errs, failed...), rest[n:]
 	}
 	if ctx.Err() != nil {
 		errs = append(errs, fmt.Errorf("applying resources: %w", context.Cause(ctx)))

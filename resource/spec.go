@@ -68,7 +68,7 @@ const (
 )
 
 // loadFile reads one resource file and its template.
-func loadFile(file string, opts Options) (*Resource, error) {
+func loadFile(file string, opts Options, with *shared) (*Resource, error) {
 	var f resourceFile
 	doc, found, err := decode(file, &f)
 	if err != nil {
@@ -84,7 +84,7 @@ func loadFile(file string, opts Options) (*Resource, error) {
 	for _, fault := range found {
 		l.wrong[fault.key] = true
 	}
-	r := &Resource{Path: file, opts: opts, spec: f.Template, sys: osSystem{}, shell: runCommand}
+	r := &Resource{Path: file, opts: opts, shared: with, spec: f.Template, sys: osSystem{}, shell: runCommand}
 	l.files(r)
 	l.keys(r)
 	l.guards(r)

@@ -43,6 +43,7 @@ func (r *Resource) wanted(t target) attributes {
 // stage writes what the target shall be to a new file beside it, and returns its path.
 // If it fails, no file is left.
 func (r *Resource) stage(target string, b body) (path string, err error) {
+	defer r.shared.disk.enter()()
 	path = stageName(target)
 	f, err := r.sys.create(path)
 	if err != nil {
@@ -212,7 +213,7 @@ func (r *Resource) settle() error {
 	if r.unsynced == "" {
 		return nil
 	}
-	if err := r.sys.syncDir(r.unsynced); err != nil {
+	if err := r.shared.dirs.of(r.unsynced).sync(func() error { return r.sys.syncDir(r.unsynced) }); err != nil {
 		return fmt.Errorf("syncing the directory: %w", err)
 	}
 	r.unsynced = ""
