@@ -63,7 +63,7 @@ type directories struct {
 
 // A directory has those who sync it at the same time share what they can.
 type directory struct {
-	turn sync.Mutex // held by the sync that is under way
+	turn chan struct{} // of capacity 1; full while a sync is under way
 	mu   sync.Mutex
 	next *dirSync // that has not begun; nil = nobody waits for one
 }
@@ -74,6 +74,8 @@ type dirSync struct {
 	err  error // valid when done is closed
 }
 
+func newDirectory() *directory { return &directory{turn: make(chan struct{}, 1)} }
+
 // of returns the directory with that path.
 func (s *directories) of(path string) *directory {
 	s.mu.Lock()
@@ -83,7 +85,7 @@ func (s *directories) of(path string) *directory {
 		if s.dirs == nil {
 			s.dirs = make(map[string]*directory)
 		}
-		d = &directory{}
+		d = newDirectory()
 		s.dirs[path] = d
 	}
 	return d
@@ -102,8 +104,8 @@ func (d *directory) sync(do func() error) error {
 	d.next = one
 	d.mu.Unlock()
 
-	d.turn.Lock()
-	defer d.turn.Unlock()
+	d.turn <- struct{}{}
+	defer func() { <-d.turn }()
 	d.mu.Lock()
 	d.next = nil // who comes from here on may have renamed too late for this one
 	d.mu.Unlock()

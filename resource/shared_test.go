@@ -18,7 +18,7 @@ import (
 // Whoever has renamed before a sync begins shares it; who comes later gets the next one.
 func TestSyncIsShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var d directory
+		d := newDirectory()
 		begun, end := make(chan struct{}), make(chan error)
 		do := func() error { begun <- struct{}{}; return <-end }
 		errs := make(chan error, 4)
@@ -27,6 +27,7 @@ func TestSyncIsShared(t *testing.T) {
 		for range 3 { // too late for the one that has begun
 			go func() { errs <- d.sync(do) }()
 		}
+		synctest.Wait()
 		end <- nil
 		if err := <-errs; err != nil {
 			t.Error(err)
