@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,6 +22,7 @@ import (
 type options struct {
 	command     string
 	quick, list bool
+	peers       bool
 	rounds      int
 	round       time.Duration
 	markdown    string
@@ -34,12 +36,18 @@ type bench struct {
 	dir   string // for this run alone
 	confd *program
 	etcd  *program
+	peer  peer // of the renderer
+	http  *http.Client
 }
 
 // measure runs the sections and prints what they find. What was found before an error is
 // printed, too.
 func measure(ctx context.Context, o options, stdout io.Writer) (err error) {
-	b := &bench{options: o}
+	b := &bench{options: o, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: fillConns}}}
+	defer b.http.CloseIdleConnections()
+	if b.peer, err = findPeer(ctx, o.peers); err != nil {
+		return err
+	}
 	if b.dir, err = os.MkdirTemp(o.dir, "confd-bench-"); err != nil {
 		return err
 	}

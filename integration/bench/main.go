@@ -39,6 +39,10 @@ func sections() []section {
 		{"list", "recursive reads of a directory of keys of 256 B", runList},
 		{"memory", "memory for keys of 256 B", runMemory},
 		{"large", "writes of large values", runLarge},
+		{"change", "one template of one key, from the acknowledgement of a write on", runChange},
+		{"scale", "1,000 templates over 100,000 keys", runScale},
+		{"onetime", "one pass and its process", runOnetime},
+		{"nested", "one pass over a template that lists 500 directories of 100 keys", runNested},
 		{"cluster", "three nodes on one machine", runCluster},
 		{"leader-loss", "kill -9 of the leader of three", runLeaderLoss},
 		{"slow-disk", "every sync of the disk takes 5 ms longer", runSlowDisk},
@@ -103,6 +107,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.markdown, "markdown", "", "write the report to this `file` too, in Markdown")
 	flags.StringVar(&o.dir, "dir", os.TempDir(), "folder for the data of the servers, on the disk to measure")
 	flags.StringVar(&o.etcd, "etcd", "/usr/bin/etcd", "the etcd to compare with")
+	flags.BoolVar(&o.peers, "peers", false, "build the peers of the renderer into the user's cache first, some 10 minutes")
 	flags.BoolVar(&o.list, "list", false, "list the sections")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
