@@ -41,6 +41,29 @@ func (m *Map) Set(key, value string) bool {
 	return true
 }
 
+// A Pair is a key and its value.
+type Pair struct{ Key, Value string }
+
+// SetAll gives keys, which are sorted and each there once, their values. It returns those
+// that it has changed. An empty map takes them in O(n), another one in O(n log n).
+func (m *Map) SetAll(pairs []Pair) (changed []string) {
+	if m.tree.Len() > 0 {
+		for _, p := range pairs {
+			if m.Set(p.Key, p.Value) {
+				changed = append(changed, p.Key)
+			}
+		}
+		return changed
+	}
+	changed = make([]string, len(pairs))
+	for i, p := range pairs {
+		m.tree.Load(p.Key, p.Value) // which is quick in order, and right in any
+		changed[i] = p.Key
+	}
+	m.frozen = nil
+	return changed
+}
+
 // Delete removes key, and reports whether it was there. O(log n).
 func (m *Map) Delete(key string) bool {
 	if _, ok := m.tree.Get(key); !ok {

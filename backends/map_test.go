@@ -45,6 +45,32 @@ func TestMap(t *testing.T) {
 	}
 }
 
+func TestMapSetAll(t *testing.T) {
+	var pairs []backends.Pair
+	for i := range 1000 {
+		pairs = append(pairs, backends.Pair{Key: fmt.Sprintf("/k%04d", i), Value: "1"})
+	}
+	m := backends.NewMap()
+	empty := m.Keys()
+	if changed := m.SetAll(pairs); len(changed) != 1000 || changed[999] != "/k0999" || m.Len() != 1000 {
+		t.Errorf("an empty map took %d of %d keys, and has %d", len(changed), len(pairs), m.Len())
+	}
+	for range empty.From("") {
+		t.Fatal("an earlier snapshot has a key")
+	}
+	full := m.Keys()
+	pairs[7].Value, pairs[9].Key = "2", "/k0009x"
+	if changed := m.SetAll(pairs); !slices.Equal(changed, []string{"/k0007", "/k0009x"}) || m.Len() != 1001 {
+		t.Errorf("changed %q, %d keys", changed, m.Len())
+	}
+	if v, _ := full.Get("/k0007"); v != "1" {
+		t.Errorf("an earlier snapshot has changed: %q", v)
+	}
+	if v, _ := m.Get("/k0007"); v != "2" {
+		t.Errorf("got %q", v)
+	}
+}
+
 func TestClean(t *testing.T) {
 	for in, want := range map[string]string{
 		"": "/", "/": "/", "a": "/a", "/a/": "/a", "//a//b/.": "/a/b", "/a/../b": "/b", "/../a": "/a", "/a_b-c.d": "/a_b-c.d",

@@ -7,6 +7,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"confd/backends"
@@ -24,7 +26,7 @@ func unauthorized(err error) bool { return client.IsCode(err, codeUnauthorized) 
 
 // A listing is the state of what lies under a root, at one index.
 type listing struct {
-	values    map[string]string // :: key → value
+	values    []backends.Pair // sorted by key, each key once
 	index     uint64
 	clusterID string
 	endpoint  string
@@ -33,13 +35,14 @@ type listing struct {
 // list reads everything under root. What does not exist is empty: only an error of the
 // v2 API says so, never any other 404. old is for etcd 0.4.
 func (b *Backend) list(ctx context.Context, root string, old bool) (*listing, error) {
-	l := &listing{values: map[string]string{}}
+	l := &listing{}
 	r, err := b.client.Get(ctx, root, client.GetOptions{Recursive: true, Quorum: !old, Consistent: old})
 	var e *client.Error
 	switch {
 	case err == nil:
 		l.index, l.clusterID, l.endpoint = r.Index, r.ClusterID, r.Endpoint
 		l.add(root, r.Event.Node)
+		l.sort()
 	case errors.As(err, &e) && (e.Code == codeKeyNotFound || e.Code == codeNotDir):
 		l.index, l.clusterID, l.endpoint = e.Index, e.ClusterID, e.Endpoint
 	default:
@@ -51,13 +54,28 @@ func (b *Backend) list(ctx context.Context, root string, old bool) (*listing, er
 func (l *listing) add(root string, n *client.Node) {
 	if !n.Dir {
 		if key := backends.Clean(n.Key); covers(root, key) {
-			l.values[key] = value(n)
+			l.values = append(l.values, backends.Pair{Key: key, Value: value(n)})
 		}
 		return
 	}
 	for _, child := range n.Nodes {
 		l.add(root, child)
 	}
+}
+
+// sort puts the values in order, where the server has not.
+func (l *listing) sort() {
+	byKey := func(a, b backends.Pair) int { return strings.Compare(a.Key, b.Key) }
+	if !slices.IsSortedFunc(l.values, byKey) {
+		slices.SortFunc(l.values, byKey)
+	}
+	l.values = slices.CompactFunc(l.values, func(a, b backends.Pair) bool { return a.Key == b.Key })
+}
+
+// has reports whether a key is in the listing.
+func (l *listing) has(key string) bool {
+	_, ok := slices.BinarySearchFunc(l.values, key, func(p backends.Pair, key string) int { return strings.Compare(p.Key, key) })
+	return ok
 }
 
 func value(n *client.Node) string {
@@ -92,18 +110,14 @@ func (b *Backend) take(ctx context.Context, m *mirror, l *listing) bool {
 func (b *Backend) takeLocked(m *mirror, l *listing) []string {
 	var changed []string
 	for key := range b.values.Keys().Under([]string{m.root}).From("") {
-		if _, ok := l.values[key]; !ok && covers(m.root, key) {
+		if !l.has(key) && covers(m.root, key) {
 			changed = append(changed, key)
 		}
 	}
 	for _, key := range changed {
 		b.values.Delete(key)
 	}
-	for key, value := range l.values {
-		if b.values.Set(key, value) {
-			changed = append(changed, key)
-		}
-	}
+	changed = append(changed, b.values.SetAll(l.values)...)
 	m.synced, m.err, m.index = true, nil, l.index
 	m.signalLocked()
 	return changed
