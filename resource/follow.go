@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"confd/backends"
 )
 
 // Follow applies the resources whenever the values that they depend on change, until
@@ -108,7 +110,7 @@ func (l *lane) follow(ctx context.Context, run *Runner) {
 			continue
 		}
 		run.reads.ended(ctx, l)
-		out := l.pass(ctx, run, snap, why)
+		out := l.passAside(ctx, run, snap, why)
 		if ctx.Err() == nil {
 			out.report(run.log)
 		}
@@ -118,6 +120,15 @@ func (l *lane) follow(ctx context.Context, run *Runner) {
 		}
 		why = l.wait(ctx, run, recheck)
 	}
+}
+
+// passAside makes a pass on a goroutine of its own, and waits for it: the stack that a
+// template needs is given back, and not kept by each lane while it waits for news.
+func (l *lane) passAside(ctx context.Context, run *Runner, snap backends.Snapshot, why cause) (out outcome) {
+	var pass sync.WaitGroup
+	pass.Go(func() { out = l.pass(ctx, run, snap, why) })
+	pass.Wait()
+	return out
 }
 
 // wait blocks until the lane has something to do: news, a retry, the end of a time that
