@@ -90,14 +90,6 @@ func TestExamples(t *testing.T) {
 			t.Errorf("%s: %s\n got %q, %v\nwant %q", f.Name, f.Example, out.Bytes, err, f.Result)
 		}
 	}
-	for _, name := range strings.Fields(`default ternary coalesce empty toJson fromJson toPrettyJson indent
-		nindent quote squote regexMatch regexFind regexReplaceAll trimPrefix repeat nospace snakecase
-		camelcase kebabcase dict list hasKey keys values append pluck sha256sum include hostname
-		lookupIfaceIPV4 lookupIfaceIPV6`) {
-		if !names[name] {
-			t.Errorf("%s of abtreece/confd is missing", name)
-		}
-	}
 	for _, name := range strings.Fields(`exists get gets getv getvs ls lsdir
 		base dir split json jsonArray map getenv join datetime toUpper toLower contains replace
 		trimSuffix lookupIP lookupIPV4 lookupIPV6 lookupSRV fileExists base64Encode base64Decode
