@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -166,8 +167,8 @@ func (s *statusServer) serveHealth(w http.ResponseWriter, _ *http.Request) {
 func (s *statusServer) serveReady(w http.ResponseWriter, _ *http.Request) {
 	var missing []string
 	state := s.state()
-	if errors.Is(state.Err, errNotOpen) {
-		missing = append(missing, "backend "+s.backend+": "+errNotOpen.Error())
+	if missed := slices.ContainsFunc(state.Resources, func(r resource.Status) bool { return !r.Done }); state.Err != nil && (missed || errors.Is(state.Err, errNotOpen)) {
+		missing = append(missing, "backend "+s.backend+" not reachable: "+oneLine(state.Err.Error()))
 	}
 	for _, r := range state.Resources {
 		if !r.Done {

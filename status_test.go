@@ -212,6 +212,10 @@ func TestStatusOfABackendThatIsDown(t *testing.T) {
 	if !strings.Contains(stdout, "backend etcd not reachable for ") {
 		t.Errorf("got\n%s", stdout)
 	}
+	if code, body := send(t, http.MethodGet, url+"/readyz"); code != http.StatusServiceUnavailable ||
+		!regexp.MustCompile(`^backend etcd not reachable: reading .*\napp\.toml: not yet\n$`).MatchString(body) {
+		t.Errorf("/readyz: %d %s", code, body)
+	}
 	if code := d.stop(); code != exitOK {
 		t.Errorf("exit code %d", code)
 	}
