@@ -166,6 +166,9 @@ func onetimeResults(statuses []resource.Status, broken, err error) []result {
 		switch {
 		case st.Err != nil:
 			r.Result, r.Errors = resultFailed, []string{st.Err.Error()}
+			if st.ReloadErr != nil && st.ReloadErr.Error() != st.Err.Error() {
+				r.Errors = append(r.Errors, "after the files were put back: "+st.ReloadErr.Error())
+			}
 		case st.Differs || st.Writes > 0:
 			r.Result = resultChanged
 		}

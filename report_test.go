@@ -64,13 +64,15 @@ func TestReportForms(t *testing.T) {
 func TestOnetimeResults(t *testing.T) {
 	failed := errors.New("no")
 	statuses := []resource.Status{
-		{Name: "a", Dest: "/a"}, {Name: "b", Dest: "/b", Writes: 1, RenderTook: time.Second, CheckTook: 20 * time.Millisecond, ReloadTook: time.Millisecond}, {Name: "c", Dest: "/c", Differs: true}, {Name: "d", Dest: "/d", Err: failed},
+		{Name: "a", Dest: "/a"}, {Name: "b", Dest: "/b", Writes: 1, RenderTook: time.Second, CheckTook: 20 * time.Millisecond, ReloadTook: time.Millisecond}, {Name: "c", Dest: "/c", Differs: true}, {Name: "d", Dest: "/d", Err: failed, ReloadErr: failed},
+		{Name: "f", Dest: "/f", Err: errors.New("rolled back"), ReloadErr: failed},
 	}
 	broken := errors.Join(&resource.FileError{Path: "conf.d/e", Took: time.Second, Err: errors.Join(errors.New("e:1"), errors.New("e:2"))}, errors.New("all"))
 	err := errors.Join(&resource.Error{Name: "d", Dest: "/d", Err: failed}, errors.New("the store"))
 	got := onetimeResults(statuses, broken, err)
 	want := []result{
 		{"a", "/a", 0, resultOK, nil}, {"b", "/b", 1.021, resultChanged, nil}, {"c", "/c", 0, resultChanged, nil}, {"d", "/d", 0, resultFailed, []string{"no"}},
+		{"f", "/f", 0, resultFailed, []string{"rolled back", "after the files were put back: no"}},
 		{"conf.d/e", "conf.d/e", 1, resultFailed, []string{"e:1", "e:2"}}, {"confd", "", 0, resultFailed, []string{"all"}},
 		{"confd", "", 0, resultFailed, []string{"the store"}},
 	}
