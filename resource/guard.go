@@ -26,7 +26,7 @@ func (r *Resource) guard(keys backends.Keys) error {
 		}
 	}
 	if count < r.MinKeys {
-		return fmt.Errorf("refusing to render: there are %d keys below %q, and min_keys is %d", count, r.Keys, r.MinKeys)
+		return fmt.Errorf("refusing to render: min_keys is %d, and the number of keys below %q is %d", r.MinKeys, r.Keys, count)
 	}
 	return nil
 }

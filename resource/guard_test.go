@@ -23,8 +23,8 @@ func TestGuards(t *testing.T) {
 		{"required is missing", `required = ["/a", "/b"]`, []string{"/a", "/bb"}, `the required key "/b" is not there, nor any below it`},
 		{"required of an empty store", `required = ["/a"]`, nil, `the required key "/a" is not there`},
 		{"enough", `min_keys = 2`, []string{"/a", "/b"}, ""},
-		{"too few", `min_keys = 3`, []string{"/a", "/b"}, `there are 2 keys below ["/"], and min_keys is 3`},
-		{"of an empty store", `min_keys = 1`, nil, `there are 0 keys`},
+		{"too few", `min_keys = 3`, []string{"/a", "/b"}, `min_keys is 3, and the number of keys below ["/"] is 2`},
+		{"of an empty store", `min_keys = 1`, nil, `and the number of keys below ["/"] is 0`},
 		{"no guard", "", nil, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
