@@ -99,6 +99,34 @@ func (run *Runner) RollBack(ctx context.Context, dest, name string) error {
 	return errors.Join(errs...)
 }
 
+// errByHand ends the message of a set that another process has rolled back.
+var errByHand = fmt.Errorf("%w, by hand; it stays until keys or template change, or SIGHUP asks for what they make now", errRolledBack)
+
+// noteApplied notes what takenBack compares with.
+func (s *set) noteApplied(succeeded bool) {
+	s.applied.Store(nil)
+	if succeeded && s.keeps() > 0 {
+		digest := s.digest
+		s.applied.Store(&digest)
+	}
+}
+
+// takenBack reports whether RollBack of another process has taken back what this one has
+// applied, which it will not learn before it looks at the files again. It may be called at
+// any time.
+func (s *set) takenBack() bool {
+	applied := s.applied.Load()
+	if applied == nil {
+		return false
+	}
+	rejected, err := s.rejects(*applied)
+	if err != nil || !rejected {
+		return false
+	}
+	now, err := s.present()
+	return err == nil && now != *applied
+}
+
 // present returns the digest of what the files have.
 func (s *set) present() (string, error) {
 	var jobs []*job

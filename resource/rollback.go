@@ -199,17 +199,23 @@ func (s *set) rejected(jobs []*job) error {
 	if s.keeps() == 0 {
 		return nil
 	}
+	rejected, err := s.rejects(digestOf(jobs))
+	if err != nil || !rejected {
+		return err
+	}
+	return fmt.Errorf("%w: what the keys make of it was taken back before and is not applied again; change keys or template, send SIGHUP to a daemon, or remove %s", errRolledBack, s.rejection())
+}
+
+// rejects reports whether contents with that digest were rolled back.
+func (s *set) rejects(digest string) (bool, error) {
 	data, err := os.ReadFile(s.rejection())
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return false, nil
 	}
 	if err != nil {
-		return fmt.Errorf("looking for what was rolled back: %w", err)
+		return false, fmt.Errorf("looking for what was rolled back: %w", err)
 	}
-	if !slices.Contains(strings.Fields(string(data)), digestOf(jobs)) {
-		return nil
-	}
-	return fmt.Errorf("%w: what the keys make of it has failed before and is not applied again; change keys or template, send SIGHUP to a daemon, or remove %s", errRolledBack, s.rejection())
+	return slices.Contains(strings.Fields(string(data)), digest), nil
 }
 
 // accept forgets what was rolled back.

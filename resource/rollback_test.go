@@ -393,6 +393,12 @@ func TestRollBackByHand(t *testing.T) {
 	if sh.count("reload") != 5 {
 		t.Errorf("ran %q", sh.ran)
 	}
+	// The daemon has not looked at the files again, and knows all the same.
+	for _, st := range daemon.State().Resources {
+		if byHand := st.Dest != c.dest("other"); byHand != errors.Is(st.Err, errByHand) || byHand == st.UpToDate() {
+			t.Errorf("%s: got %v", st.Name, st.Err)
+		}
+	}
 	for range 3 {
 		if err := pass(); !errors.Is(err, errRolledBack) {
 			t.Errorf("got %v", err)

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"confd/backends"
@@ -28,7 +29,8 @@ type set struct {
 	retryAt  time.Time
 	resting  bool // it was rolled back: what failed is not tried again
 
-	digest string // of what the files have; only if earlier versions are kept
+	digest  string                 // of what the files have; only if earlier versions are kept
+	applied atomic.Pointer[string] // the same after an attempt that succeeded, else nil; anyone may look at it
 }
 
 // An Error is why a resource has not been brought up to date.
@@ -90,6 +92,7 @@ func (s *set) settled(failed []*Error, index uint64) {
 		s.failures++
 		s.retryAt = time.Now().Add(delay(s.failures))
 	}
+	s.noteApplied(failed == nil)
 	for _, r := range s.members {
 		err := of(failed, r)
 		if err == nil && failed != nil {

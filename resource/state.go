@@ -38,6 +38,11 @@ func (run *Runner) State() State {
 	for i, r := range resources {
 		s.Resources[i] = r.Status()
 	}
+	for _, l := range lanes {
+		for _, set := range l.sets {
+			s.noteTakenBack(resources, set)
+		}
+	}
 	for _, o := range []*outage{&run.reads, &run.waits} {
 		if since, err := o.state(); err != nil && (s.Err == nil || since.Before(s.Since)) {
 			s.Since, s.Err = since, err
@@ -54,6 +59,18 @@ func (run *Runner) State() State {
 		}
 	}
 	return s
+}
+
+// noteTakenBack notes for the members of a set what RollBack of another process has done.
+func (s *State) noteTakenBack(resources []*Resource, set *set) {
+	if !set.takenBack() {
+		return
+	}
+	for _, r := range set.members {
+		if i := slices.Index(resources, r); i >= 0 && s.Resources[i].Err == nil {
+			s.Resources[i].Err, s.Resources[i].Failures = errByHand, 1
+		}
+	}
 }
 
 // UpToDate reports whether nothing is left to do for the resource.
