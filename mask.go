@@ -96,17 +96,4 @@ func maskOld(line string, patterns [][]string, replaced bool) string {
 }
 
 // looksLike reports whether a line consists of the pieces, with anything between them.
-func looksLike(line string, pieces []string) bool {
-	first, last := pieces[0], pieces[len(pieces)-1]
-	rest, ok := strings.CutPrefix(line, first)
-	if !ok || !strings.HasSuffix(rest, last) {
-		return false
-	}
-	rest = strings.TrimSuffix(rest, last)
-	for _, piece := range pieces[1 : len(pieces)-1] {
-		if _, rest, ok = strings.Cut(rest, piece); !ok {
-			return false
-		}
-	}
-	return true
-}
+func looksLike(line string, pieces []string) bool { return template.Between(line, pieces) != nil }

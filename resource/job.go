@@ -52,6 +52,9 @@ func (r *Resource) prepare(ctx context.Context, snap backends.Snapshot, gate gat
 	}
 	j.want = r.wanted(j.t)
 	j.differs = !j.t.exists || !j.t.same || j.t.has != j.want || r.torn
+	if j.t.exists && !j.t.same && !r.opts.Noop {
+		r.knowFormer(j)
+	}
 	if r.tellsChanged {
 		j.changed = difference(r.written, j.keys)
 	}

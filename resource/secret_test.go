@@ -50,3 +50,34 @@ func TestStatusMasked(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestFormerSecretsMasked holds that the secret that an earlier process has rendered is
+// masked too: in what a check prints that compares the files, and in what the reload of
+// the file that was put back prints.
+func TestFormerSecretsMasked(t *testing.T) {
+	c := newConfdir(t)
+	c.resource("a", `check_cmd = "cat {{.dest}}; ! grep -q fault {{.src}}"`, `reload_cmd = "cat {{.dest}}; exit 3"`, "rollback = true")
+	c.file("templates/a.tmpl", "user x\npassword {{secret (getv \"/a\")}}\n")
+	pass := func(value string) Status {
+		opts := c.options()
+		opts.Secrets = &template.Secrets{}
+		run := NewRunner(Config{Backend: newMemory("/a", value), Resources: c.load(opts, nil), Log: opts.Log})
+		if err := run.Once(t.Context()); err == nil {
+			t.Fatal("no command has failed")
+		}
+		return run.Status()[0]
+	}
+	c.file("out/a", "user x\npassword hunter2\n")
+	for _, value := range []string{"fault-4711", "swordfish"} {
+		st := pass(value)
+		for _, err := range []error{st.Err, st.ReloadErr} {
+			if err != nil && (!strings.Contains(err.Error(), "password ********") || !strings.Contains(err.Error(), "user x")) {
+				t.Errorf("%s: got %v", value, err)
+			}
+		}
+		if value == "swordfish" && st.ReloadErr == nil {
+			t.Errorf("the file that was put back was reloaded: %v", st.Err)
+		}
+	}
+	c.wantFile(c.dest("a"), "user x\npassword hunter2\n")
+}

@@ -99,6 +99,9 @@ see: the log, errors, the output of commands in both, diffs, reports.
   hash, has to be marked again: ` + "`{{secret (bcrypt \"…\" $pw)}}`" + `.
 - In a diff, the line that is replaced by one with a secret may hold the secret of before, which nobody has
   marked. It is masked where the new line has its secret, or as a whole if the two do not look alike.
+- A command may print the file of before, as one that compares does, and ` + "`rollback`" + ` puts it back. If no
+  template of this process has marked its secret, that is found by its line: one that is the same but for the
+  secret. A line with nothing but a secret gives no hint.
 - The file itself has the secret: keep it from others with ` + "`mode`" + ` and ` + "`owner`" + `.
 `
 

@@ -101,3 +101,39 @@ func TestSecret(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestAddFormer holds which of the texts of an earlier rendering count as secrets.
+func TestAddFormer(t *testing.T) {
+	for _, test := range []struct{ old, now, shown, want string }{
+		{"pw = before!\n", "pw = s3cr3t\n", "before! s3cr3t", "******** ********"},
+		{"pw = before!; user = bob\n", "pw = s3cr3t; user = tom\n", "before! bob", "before! bob"},      // not otherwise the same
+		{"pw = s3cr3t\nother before!\n", "pw = s3cr3t\n", "before!", "before!"},                        // looks like none
+		{"url a:before!@b:other!\n", "url a:s3cr3t@b:s3cr3t\n", "before! other!", "******** ********"}, // two in a line
+		{"before!\n", "s3cr3t\n", "before!", "before!"},                                                // nothing but a secret
+		{"  listen;\n", "  s3cr3t;\n", "listen", "listen"},                                             // hardly more
+		{"pw = before!\n", "pw = open!!\n", "before!", "before!"},                                      // no secret now
+		{"pw = \n", "pw = s3cr3t\n", "pw = ", "pw = "},
+	} {
+		secrets := &Secrets{}
+		secrets.Add("s3cr3t")
+		secrets.AddFormer(test.old, test.now)
+		if got := secrets.Mask(test.shown); got != test.want {
+			t.Errorf("%q, then %q: got %q, want %q", test.old, test.now, got, test.want)
+		}
+	}
+	var none *Secrets
+	none.AddFormer("a b\n", "a c\n")
+
+	// Those of now are not forgotten for those of before.
+	var old, now strings.Builder
+	secrets := &Secrets{}
+	for i := range maxSecrets {
+		fmt.Fprintf(&old, "key%d = before%d\n", i, i)
+		fmt.Fprintf(&now, "key%d = secret%d\n", i, i)
+		secrets.Add(fmt.Sprintf("secret%d", i))
+	}
+	secrets.AddFormer(old.String(), now.String())
+	if got := secrets.Mask("secret0"); got != "********" {
+		t.Errorf("got %q", got)
+	}
+}
