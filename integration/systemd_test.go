@@ -132,7 +132,7 @@ func TestReloadUnit(t *testing.T) {
 		if (err == nil) != (test.want == "") || !strings.Contains(string(out), test.want) {
 			t.Errorf("%s: %v\n%s", test.unit, err, out)
 		}
-		if asked := manager.asked(); asked[len(asked)-1] != test.unit+" replace" {
+		if asked := manager.asked(); len(asked) == 0 || asked[len(asked)-1] != test.unit+" replace" {
 			t.Errorf("asked for %q", asked)
 		}
 	}
