@@ -28,7 +28,7 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.ServeHTTP(w, r)
 		return
 	}
-	const waiting = "this node waits for the other nodes of its cluster; its log says for which"
+	const waiting = "this node is not there yet: it starts, or waits for other nodes of its cluster, and its log says for which"
 	body, status := `{"errorCode":300,"message":"Raft Internal Error","cause":"`+waiting+`","index":0}`, http.StatusInternalServerError
 	w.Header().Set("Content-Type", "application/json")
 	switch r.URL.Path {
