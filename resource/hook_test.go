@@ -185,7 +185,7 @@ func TestReloadSignal(t *testing.T) {
 	c.resource("a", `reload_signal = "usr2"`, fmt.Sprintf("pid_file = %q", pidFile))
 	b := newMemory("/a", "1")
 	run := c.runner(b, nil)
-	if err := run.Once(t.Context()); err != nil || c.log.count("the service does not run") != 1 {
+	if err := run.Once(t.Context()); err != nil || c.log.count("the service does not run") != 1 || c.log.count("reloaded") != 0 {
 		t.Errorf("without a service: %v\n%s", err, c.log)
 	}
 	cmd := exec.Command("/bin/sh", "-c", `trap 'echo reload >>`+got+`' USR2; echo $$ >`+pidFile+`; while :; do sleep 0.05; done`)
@@ -198,6 +198,9 @@ func TestReloadSignal(t *testing.T) {
 		t.Error(err)
 	}
 	eventually(t, "the signal", func() bool { data, _ := os.ReadFile(got); return string(data) == "reload\n" })
+	if c.log.count("reloaded") != 1 {
+		t.Errorf("it is not told that the service has the file:\n%s", c.log)
+	}
 	cmd.Process.Kill()
 	cmd.Wait()
 	b.set("/a", "3") // the file has the number of a process that is no more

@@ -5,6 +5,7 @@ package resource
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -60,28 +61,21 @@ func (l *reload) run(ctx context.Context, run *Runner, due []*Resource) error {
 	if len(due) > 1 {
 		log = log.With("resources", len(due))
 	}
-	var timeout time.Duration
-	v := values{src: first.Dest, dest: first.Dest, keys: first.Keys}
-	for _, r := range due {
-		timeout = max(timeout, r.ReloadTimeout)
-		v.changed = append(v.changed, r.owed...)
-	}
-	slices.Sort(v.changed)
-	v.changed = slices.Compact(v.changed)
-
-	stoppable, release := run.outlive(ctx)
-	defer release()
-	bounded, cancel := within(stoppable, timeout)
-	defer cancel()
 	l.ran = time.Now()
-	err := l.hook.run(bounded, first, v)
+	err := l.call(ctx, run, due)
 	took := time.Since(l.ran)
-	if err != nil {
+	switch {
+	case err == nil:
+		log.Info("reloaded", "duration", took.Round(time.Millisecond))
+	case errors.Is(err, errNotRunning):
+		err = nil
+	default:
 		err = fmt.Errorf("reloading: %w", err)
+	}
+	if err != nil {
 		l.failures++
 		l.retryAt = time.Now().Add(delay(l.failures))
 	} else {
-		log.Info("reloaded", "duration", took.Round(time.Millisecond))
 		l.failures, l.retryAt = 0, time.Time{}
 	}
 	for _, r := range due {
@@ -95,4 +89,23 @@ func (l *reload) run(ctx context.Context, run *Runner, due []*Resource) error {
 		r.reloaded(err, l.failures, retry, took)
 	}
 	return err
+}
+
+// call calls the hook for the members that are due, within their time.
+func (l *reload) call(ctx context.Context, run *Runner, due []*Resource) error {
+	first := due[0]
+	var timeout time.Duration
+	v := values{src: first.Dest, dest: first.Dest, keys: first.Keys}
+	for _, r := range due {
+		timeout = max(timeout, r.ReloadTimeout)
+		v.changed = append(v.changed, r.owed...)
+	}
+	slices.Sort(v.changed)
+	v.changed = slices.Compact(v.changed)
+
+	stoppable, release := run.outlive(ctx)
+	defer release()
+	bounded, cancel := within(stoppable, timeout)
+	defer cancel()
+	return l.hook.run(bounded, first, v)
 }

@@ -42,6 +42,9 @@ func (h *signalHook) String() string {
 	return fmt.Sprintf("%s to the process in %s", unix.SignalName(h.signal), h.pidFile)
 }
 
+// errNotRunning is the success of a reload that has found nothing to reload, and has said so.
+var errNotRunning = errors.New("the service does not run")
+
 // run sends the signal. A service that does not run has nothing to reload: it will read
 // the file when it starts.
 func (h *signalHook) run(ctx context.Context, r *Resource, _ values) error {
@@ -51,7 +54,7 @@ func (h *signalHook) run(ctx context.Context, r *Resource, _ values) error {
 	data, err := os.ReadFile(h.pidFile)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(data) == 0 { // nginx -t makes an empty one
 		r.log.Info("the service does not run, so there is nothing to reload", "no", h.pidFile)
-		return nil
+		return errNotRunning
 	}
 	if err != nil {
 		return fmt.Errorf("reading pid_file: %w", err)
@@ -64,7 +67,7 @@ func (h *signalHook) run(ctx context.Context, r *Resource, _ values) error {
 	switch {
 	case errors.Is(err, syscall.ESRCH):
 		r.log.Info("the service does not run, so there is nothing to reload", "pid", pid, "pid_file", h.pidFile)
-		return nil
+		return errNotRunning
 	case err != nil:
 		return fmt.Errorf("sending %s to process %d: %w", unix.SignalName(h.signal), pid, err)
 	}
