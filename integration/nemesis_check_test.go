@@ -78,6 +78,27 @@ func TestNemesisModel(t *testing.T) {
 	}
 }
 
+// TestNemesisManyReads has the checker come to an end with many reads at the same time: the
+// deletion before them can have happened at any time, and did so after them.
+func TestNemesisManyReads(t *testing.T) {
+	ops := []*nemOp{
+		nemOp{kind: nemDelete, outcome: nemOpen}.during(0, 1),
+		nemWrote(nemSet, "", "a").during(2, 3),
+	}
+	const reads = 40
+	for i := range reads {
+		ops = append(ops, nemReadOf("a").during(4+i, 200-i))
+	}
+	ops = append(ops, nemReadOf("a").during(4, 200), nemReadOf("").during(201, 202))
+	if got, _ := checkLinearizable(ops, time.Minute); got != porcupine.Ok {
+		t.Errorf("got %v", got)
+	}
+	ops = append(ops, nemReadOf("a").during(203, 204))
+	if got, _ := checkLinearizable(ops, time.Minute); got != porcupine.Illegal {
+		t.Errorf("a read of what was deleted: %v", got)
+	}
+}
+
 // TestNemesisOrder shows that indexes which disagree with the time are found.
 func TestNemesisOrder(t *testing.T) {
 	write := func(index uint64, call, ret int) *nemOp {
