@@ -5,6 +5,7 @@ package raftkv
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
@@ -100,17 +101,16 @@ func (s *runningSum) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// lastNonZero returns the end of what is not zero in f at or behind from.
+// lastNonZero returns the end of what is not zero in f at or behind from. Nearly all of a
+// file of the log is zeros, so whole blocks are compared, and bytes only in one that has
+// something.
 func lastNonZero(f io.ReaderAt, from int64) (int64, error) {
-	end := from
-	buf := make([]byte, 256<<10)
+	const block = 64 << 10
+	end, buf, zeros := from, make([]byte, block), make([]byte, block)
 	for at := from; ; {
 		n, err := f.ReadAt(buf, at)
-		for i := n - 1; i >= 0; i-- {
-			if buf[i] != 0 {
-				end = at + int64(i) + 1
-				break
-			}
+		if !bytes.Equal(buf[:n], zeros[:n]) {
+			end = at + int64(len(bytes.TrimRight(buf[:n], "\x00")))
 		}
 		at += int64(n)
 		if err == io.EOF {
