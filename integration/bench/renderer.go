@@ -172,10 +172,16 @@ func (s *site) renderArgs(once bool) []string {
 	return args
 }
 
+// reportName is the file in the site's folder that confd reports a pass in.
+const reportName = "report.json"
+
 // pass has the renderer make one pass. It returns how long that took, and the processor
-// time.
-func (s *site) pass(ctx context.Context) (wall, cpu time.Duration, err error) {
+// time. With told, confd reports it too.
+func (s *site) pass(ctx context.Context, told bool) (wall, cpu time.Duration, err error) {
 	args := s.renderArgs(true)
+	if told && s.source != consul {
+		args = append(args, "-report", "json:"+reportName)
+	}
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Dir = s.dir
 	start := time.Now()

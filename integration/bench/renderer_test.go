@@ -17,6 +17,7 @@ func TestQuickRenderer(t *testing.T) {
 	}
 	for _, want := range []string{
 		"own store: until the reload command runs, p50 ms", "etcd v2: the same, p99 ms", "remote confd: a pass, ms", "own store: a pass, ms",
+		"own store: of a pass, the rendering, ms", "etcd v2: of a pass, the rendering, ms",
 	} {
 		if !strings.Contains(stdout.String(), want) {
 			t.Errorf("the report has no %q", want)

@@ -6,11 +6,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"time"
 
@@ -39,7 +39,7 @@ func runNested(ctx context.Context, b *bench, t *report.Table) error {
 		ours:  "{{range $d := lsdir \"/\"}}{{range gets (printf \"/%s/*\" $d)}}{{.Key}} {{.Value}}\n{{end}}{{end}}",
 		peers: "{{range $d, $all := tree \"/\" | byKey}}{{range $all}}{{.Key}} {{.Value}}\n{{end}}{{end}}"}
 	return b.passes(ctx, t, []pass{
-		{what: "a pass, ms", goal: report.Own(50, "≤ 50 ms"), unit: time.Millisecond, all: []shown{nested}, keys: dirs * keysEach, lines: dirs * keysEach},
+		{what: "a pass, ms", goal: report.Own(50, "≤ 50 ms"), unit: time.Millisecond, all: []shown{nested}, keys: dirs * keysEach, lines: dirs * keysEach, split: true},
 	})
 }
 
@@ -52,6 +52,7 @@ type pass struct {
 	keys  int
 	lines int  // that the first file has; 0 = any
 	cold  bool // no file is there
+	split bool // confd tells how much of it was the rendering
 }
 
 // passes measures passes of all renderers, by turns.
@@ -79,26 +80,64 @@ func (b *bench) onePass(ctx context.Context, t *report.Table, p pass) (err error
 			return err
 		}
 	}
-	wall, cpu := make([][]float64, len(sites)), make([][]float64, len(sites))
+	m := make([]passed, len(sites))
 	for round := range b.rounds + 1 {
 		for i, s := range sites {
-			took, used, err := s.timed(ctx, p, round)
-			if err != nil {
+			if err := s.onePass(ctx, p, round, &m[i]); err != nil {
 				return err
-			}
-			if round > 0 { // the first one makes the files
-				wall[i] = append(wall[i], float64(took)/float64(p.unit))
-				cpu[i] = append(cpu[i], ms(used))
 			}
 		}
 	}
 	n := len(b.ours())
-	peerWall, peerCPU := slices.Concat(wall[n:]...), slices.Concat(cpu[n:]...)
+	var peer passed
+	for _, o := range m[n:] {
+		peer.wall, peer.cpu = append(peer.wall, o.wall...), append(peer.cpu, o.cpu...)
+	}
 	for i, r := range b.ours() {
-		t.Add(report.Row{What: r.name + ": " + p.what, Goal: p.goal, Ours: wall[i], Peer: peerWall},
-			report.Row{What: r.name + ": CPU of its process, ms", Ours: cpu[i], Peer: peerCPU})
+		t.Add(report.Row{What: r.name + ": " + p.what, Goal: p.goal, Ours: m[i].wall, Peer: peer.wall},
+			report.Row{What: r.name + ": CPU of its process, ms", Ours: m[i].cpu, Peer: peer.cpu})
+		if p.split {
+			t.Add(report.Row{What: r.name + ": of a pass, the rendering, ms", Goal: p.goal, Ours: m[i].rendering})
+		}
 	}
 	return nil
+}
+
+// A passed is what the rounds of one pass have measured: in the pass's unit, in
+// milliseconds, in milliseconds.
+type passed struct{ wall, cpu, rendering []float64 }
+
+// onePass makes a pass and adds to m what it took, but for the first one, which makes the
+// files.
+func (s *site) onePass(ctx context.Context, p pass, round int, m *passed) error {
+	took, used, err := s.timed(ctx, p, round)
+	if err != nil || round == 0 {
+		return err
+	}
+	m.wall, m.cpu = append(m.wall, float64(took)/float64(p.unit)), append(m.cpu, ms(used))
+	if !p.split || s.source == consul {
+		return nil
+	}
+	rendering, err := s.rendering()
+	m.rendering = append(m.rendering, ms(rendering))
+	return err
+}
+
+// rendering returns what confd's report says that the resource of the last pass took, in
+// whole milliseconds. There is no reload in it.
+func (s *site) rendering() (time.Duration, error) {
+	text, err := os.ReadFile(filepath.Join(s.dir, reportName))
+	if err != nil {
+		return 0, err
+	}
+	var r struct{ Results []struct{ Seconds float64 } }
+	if err := json.Unmarshal(text, &r); err != nil {
+		return 0, fmt.Errorf("reading the report of a pass: %w", err)
+	}
+	if len(r.Results) != 1 {
+		return 0, fmt.Errorf("the report of a pass is of %d resources, want 1", len(r.Results))
+	}
+	return time.Duration(r.Results[0].Seconds * float64(time.Second)), nil
 }
 
 // newPassSite makes a site that is ready for a pass.
@@ -123,7 +162,7 @@ func (s *site) timed(ctx context.Context, p pass, round int) (wall, cpu time.Dur
 			return 0, 0, err
 		}
 	}
-	if wall, cpu, err = s.pass(ctx); err != nil {
+	if wall, cpu, err = s.pass(ctx, p.split); err != nil {
 		return 0, 0, err
 	}
 	text, err := os.ReadFile(filepath.Join(out, p.all[0].name))
