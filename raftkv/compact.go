@@ -53,26 +53,33 @@ func (n *Node) compactLoop() {
 	retry := time.NewTimer(0)
 	retry.Stop()
 	defer retry.Stop()
+	var applied chan struct{} // nil, or closed when the log that was there at the start is applied
+	start := n.ready
 	for {
 		select {
 		case <-n.logs.grown:
 		case <-retry.C:
+		case <-applied:
 		case <-n.closing:
 			return
 		}
+		applied = nil
 		switch err := n.snapshot(); {
 		case err == nil:
 			n.nextSnapshot()
+			continue
 		case errors.Is(err, raft.ErrRaftShutdown):
 			return
+		case !errors.Is(err, raft.ErrNothingNewToSnapshot):
+			n.counts.snapshotFails.Add(1)
+			n.log.Error("taking a snapshot; the log grows until it succeeds", "err", err)
+			retry.Reset(snapshotRetry)
+		case start != nil: // the log is long enough, and waits for a leader
+			applied, start = start, nil
 		default:
-			if !errors.Is(err, raft.ErrNothingNewToSnapshot) {
-				n.counts.snapshotFails.Add(1)
-				n.log.Error("taking a snapshot; the log grows until it succeeds", "err", err)
-			}
-			n.logs.wakeAfter(0, math.MaxInt64, math.MaxInt64/2)
 			retry.Reset(snapshotRetry)
 		}
+		n.logs.wakeAfter(0, math.MaxInt64, math.MaxInt64/2)
 	}
 }
 

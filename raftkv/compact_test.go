@@ -100,6 +100,27 @@ func TestSnapshotByCount(t *testing.T) {
 	want(t, n.View(), "/a", "29")
 }
 
+// TestSnapshotAfterStart: a log that is long enough when the node starts is cut as soon as it
+// is applied. It fails if what finds nothing applied yet tries again after snapshotRetry.
+func TestSnapshotAfterStart(t *testing.T) {
+	cfg := testConfig(t)
+	n := open(t, cfg)
+	for i := range 30 {
+		set(t, n, "/a", fmt.Sprint(i))
+	}
+	closeNode(t, n)
+	cfg.SnapshotCount = 20
+	start := time.Now()
+	n = open(t, cfg)
+	eventually(t, "a snapshot", func() bool {
+		last, err := n.lastSnapshot()
+		return err == nil && last.Index >= 30
+	})
+	if took := time.Since(start); took > snapshotRetry/2 {
+		t.Errorf("the snapshot came after %v", took)
+	}
+}
+
 func TestSnapshotsDuringWrites(t *testing.T) {
 	cfg := testConfig(t)
 	n := open(t, cfg)
