@@ -221,3 +221,32 @@ func TestBoundedRequests(t *testing.T) {
 		}
 	}
 }
+
+// TestAnswersThatOweNothing: an answer after which there is nothing to tell wakes nobody.
+func TestAnswersThatOweNothing(t *testing.T) {
+	p := &progress{id: "x", wake: make(chan struct{}, 1)}
+	answer := func(args raft.AppendEntriesRequest) {
+		tells := p.start("x", &args)
+		p.check(5)
+		p.end(&args, &raft.AppendEntriesResponse{Term: 1, Success: true}, 0, nil, tells)
+		p.check(5)
+	}
+	for _, test := range []struct {
+		what string
+		args raft.AppendEntriesRequest
+		wake int
+	}{
+		{"a heartbeat", raft.AppendEntriesRequest{Term: 1}, 0},
+		{"an entry that is committed", raft.AppendEntriesRequest{Term: 1, PrevLogEntry: 5, PrevLogTerm: 1}, 1},
+		{"the same, as it is told", raft.AppendEntriesRequest{Term: 1, PrevLogEntry: 5, PrevLogTerm: 1, LeaderCommitIndex: 5}, 0},
+		{"an entry that is not committed", raft.AppendEntriesRequest{Term: 1, PrevLogEntry: 6, PrevLogTerm: 1}, 0},
+	} {
+		answer(test.args)
+		if got := len(p.wake); got != test.wake {
+			t.Errorf("%s: woken %d times, want %d", test.what, got, test.wake)
+		}
+		if test.wake > 0 {
+			<-p.wake
+		}
+	}
+}

@@ -127,7 +127,6 @@ func (p *progress) end(args *raft.AppendEntriesRequest, resp *raft.AppendEntries
 		p.answeredLocked(args, resp, d, err, tells)
 	}
 	p.mu.Unlock()
-	p.check()
 }
 
 func (p *progress) answeredLocked(args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse, d time.Duration, err error, tells bool) {
@@ -163,12 +162,25 @@ func (p *progress) answeredLocked(args *raft.AppendEntriesRequest, resp *raft.Ap
 	}
 }
 
-// check wakes who tells the follower of commits.
-func (p *progress) check() {
+// check wakes who tells the follower of commits if it has to be told of this one. It is for
+// after each commit and each answer, most of which, as those to heartbeats, change nothing.
+func (p *progress) check(commit uint64) {
+	p.mu.Lock()
+	owes := p.owesLocked(commit)
+	p.mu.Unlock()
+	if !owes {
+		return
+	}
 	select {
 	case p.wake <- struct{}{}:
 	default:
 	}
+}
+
+// owesLocked reports whether the follower has committed entries that it does not know to be,
+// and will not learn of by a request under way.
+func (p *progress) owesLocked(commit uint64) bool {
+	return p.flying == 0 && min(commit, p.matched) > p.told && !p.up.IsZero() && !p.refused
 }
 
 // committer is what a nudge needs to know of raft.
@@ -184,8 +196,7 @@ func (p *progress) nudge(r committer) (raft.AppendEntriesRequest, raft.ServerAdd
 	commit := r.CommitIndex()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	commit = min(commit, p.matched)
-	if p.flying > 0 || commit <= p.told || p.up.IsZero() || p.refused {
+	if !p.owesLocked(commit) {
 		return raft.AppendEntriesRequest{}, "", false
 	}
 	// The commit index may be that of a later leader, which has other entries. It is not if
@@ -194,7 +205,7 @@ func (p *progress) nudge(r committer) (raft.AppendEntriesRequest, raft.ServerAdd
 		return raft.AppendEntriesRequest{}, "", false
 	}
 	args := p.last
-	args.LeaderCommitIndex = commit
+	args.LeaderCommitIndex = min(commit, p.matched)
 	return args, p.target, true
 }
 

@@ -239,6 +239,9 @@ func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, a
 		t.appends.Observe(took)
 	}
 	p.end(args, resp, took, err, tells)
+	if r := t.raft.Load(); r != nil {
+		p.check(r.CommitIndex())
+	}
 	return err
 }
 
@@ -280,10 +283,14 @@ func (t *transport) progressOf(id raft.ServerID) *progress {
 
 // committed is called when this node has applied entries.
 func (t *transport) committed() {
+	r := t.raft.Load()
+	if r == nil {
+		return
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, p := range t.progress {
-		p.check()
+		p.check(r.CommitIndex())
 	}
 }
 
