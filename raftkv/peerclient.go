@@ -155,6 +155,13 @@ func (p *peerClient) current() (*peerConn, chan struct{}, error) {
 	return nil, p.dialling, nil
 }
 
+// connected reports whether there is a connection that is not known to have broken.
+func (p *peerClient) connected() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.conn != nil && !p.conn.isBroken()
+}
+
 func (p *peerClient) redial() {
 	ctx, cancel := context.WithTimeout(p.ctx, sniffTimeout)
 	defer cancel()

@@ -19,10 +19,11 @@ import (
 // the timeout shorter is no cure: it also has to outlast a disk that stalls, which holds
 // raft's main loop up. So here the followers look themselves, past raft and its disk.
 //
-// A follower asks its leader for a sign of life a few times within silence. If none comes,
-// or nobody listens there any more, it asks the other voters. When a majority misses the
-// same leader, the one of them with the longest log stands for election at once. All that
-// is about when to hold an election; who wins it is raft's affair as ever.
+// A follower that has heard nothing of its leader for a moment, or whose connection to it has
+// broken, asks it for a sign of life a few times within silence. If none comes, or nobody
+// listens there any more, it asks the other voters. When a majority misses the same leader,
+// the one of them with the longest log stands for election at once. All that is about when
+// to hold an election; who wins it is raft's affair as ever.
 const pulses = 5 // within silence
 
 // silence returns how long a leader may give no sign of life.
@@ -34,8 +35,12 @@ type pulse struct {
 	gone  atomic.Bool  // nobody listens at its address
 	asks  atomic.Bool
 	asked atomic.Pointer[route]
+	when  time.Time    // of the last ask; owned by pulseLoop
 	ahead atomic.Int64 // nanoseconds that the leader's clock is before this node's; see Now
 }
+
+// clockEvery is how often the leader is asked for its time, if for nothing else.
+const clockEvery = time.Second
 
 // maxSkew is how far two clocks may be apart and pass for equal: the answer takes time.
 const maxSkew = 200 * time.Millisecond
@@ -55,13 +60,22 @@ func (n *Node) pulseLoop() {
 		if to == nil || to.self {
 			continue
 		}
-		n.ask(to)
+		if now := time.Now(); n.pulse.due(to, n.raft.LastContact(), now, n.cfg.silence()/4) || !n.peers.client(to.leader).connected() {
+			n.pulse.when = now
+			n.ask(to)
+		}
 		if n.misses(to, n.cfg.silence()) && n.votes(n.dir.id) && time.Since(stood) > 2*n.cfg.silence() && n.shouldStand(to) {
 			stood = time.Now()
 			n.log.Info("standing for election: a majority misses the leader", "leader", n.label(to.leader))
 			n.transport.electNow(raft.ServerID(n.dir.id))
 		}
 	}
+}
+
+// due reports whether the leader is to be asked: raft has not heard of it for calm, which is
+// what passes between two heartbeats, it is another one, it was gone, or its time is wanted.
+func (p *pulse) due(to *route, contact, now time.Time, calm time.Duration) bool {
+	return p.asked.Load() != to || p.gone.Load() || now.Sub(contact) > calm || now.Sub(p.when) >= clockEvery
 }
 
 // ask asks the leader for a sign of life, unless an answer is still awaited.

@@ -1,0 +1,66 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package raftkv
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestPulseIsRareWhileRaftHears: a follower asks for what it does not know. Raft hears of the
+// leader more often than silence asks for, so that little is left but the leader's time.
+func TestPulseIsRareWhileRaftHears(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newMemCluster(t)
+		leader, rest := c.leader()
+		asked := func(n *Node) uint64 {
+			conn, err := n.peers.client(leader.dir.id).connect(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			conn.mu.Lock()
+			defer conn.mu.Unlock()
+			return conn.number
+		}
+		time.Sleep(5 * time.Second) // all have joined
+		const seconds = 30
+		for _, n := range rest {
+			before := asked(n)
+			time.Sleep(seconds * time.Second)
+			// Without due there are 8 in a second.
+			if got := asked(n) - before; got < seconds/2 || got > 4*seconds {
+				t.Errorf("%d requests to the leader in %d s", got, seconds)
+			}
+		}
+	})
+}
+
+// TestPulseDue: what makes a follower ask.
+func TestPulseDue(t *testing.T) {
+	const calm = 150 * time.Millisecond
+	now := time.Now()
+	to, other := new(route), new(route)
+	for _, test := range []struct {
+		what    string
+		to      *route
+		contact time.Duration // ago
+		asked   time.Duration // ago
+		gone    bool
+		want    bool
+	}{
+		{"raft has just heard of it", to, calm / 2, calm, false, false},
+		{"raft has not for a while", to, calm + 1, calm / 2, false, true},
+		{"another leader", other, 0, 0, false, true},
+		{"nobody listened", to, 0, 0, true, true},
+		{"its time is old", to, 0, clockEvery, false, true},
+	} {
+		p := pulse{when: now.Add(-test.asked)}
+		p.asked.Store(to)
+		p.gone.Store(test.gone)
+		if got := p.due(test.to, now.Add(-test.contact), now, calm); got != test.want {
+			t.Errorf("%s: %v", test.what, got)
+		}
+	}
+}
