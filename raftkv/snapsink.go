@@ -14,7 +14,7 @@ import (
 // snapshotSlice is how many bytes of a snapshot may wait to be written to the disk. A write
 // to the log may have to wait for all of them: the disk and its file system finish what
 // they have begun.
-const snapshotSlice = 1 << 20
+const snapshotSlice = 256 << 10
 
 // A snapshotSink is raft's, but has the disk take the snapshot bit by bit, where raft's
 // leaves all of it for the end. It also makes the names in the snapshot's directory durable
