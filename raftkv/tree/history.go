@@ -4,11 +4,15 @@
 package tree
 
 // The history holds the last events of the whole tree, and less of them if their
-// values are large. Both limits decide which watches get error 401, so all replicas
-// must have the same ones.
+// values are large. Both limits decide which watches get error 401, and nothing else: so
+// all replicas should have the same ones, and a snapshot may hold more than historyBytes,
+// as releases before had 128 MiB.
 const (
 	historyLen   = 1000
-	historyBytes = 128 << 20
+	historyBytes = 32 << 20
+
+	// historySlack is how much of what was dropped may stay in memory.
+	historySlack = historyBytes / 8
 )
 
 // A history is the last events, the oldest first, with consecutive indexes.
@@ -43,7 +47,7 @@ func (h *history) add(e *Event) {
 		h.gone += size
 		h.events = h.events[1:]
 	}
-	if h.gone > historyBytes {
+	if h.gone > historySlack {
 		h.move()
 	}
 }

@@ -38,9 +38,12 @@
 // Expired nodes go in order of (time, key): etcd leaves the order of equal times open,
 // but replicas must agree. A time to live too large for the clock ends in 2262.
 //
-// The last 1000 events are kept, and fewer if they hold more than 128 MiB of values;
-// else a thousand writes of a large value would fill the memory. The history is part
-// of a snapshot, so that waitIndex has the same answer on all replicas.
+// The last 1000 events are kept, and fewer if they hold more than 32 MiB of keys and
+// values, where a value counts in the event that set it and in the one that replaced it;
+// else a thousand writes of a large value would fill the memory. The newest one is kept
+// whatever its size. The history is part of a snapshot, so that waitIndex has the same
+// answer on all replicas; nothing but that depends on it, so releases with other bounds
+// can be members of one cluster.
 //
 // The history does not know which keys went with a directory. From it, the removal of
 // a directory is told to watchers of all keys below it; live, only to those of keys

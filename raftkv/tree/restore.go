@@ -73,6 +73,7 @@ type decoder struct {
 	keys                  keymap
 	index                 uint64
 	expiry                expiries
+	past                  []*Event // as far as it has been read
 	history               history
 	stats                 Stats
 	getsSuccess, getsFail uint64
@@ -253,16 +254,21 @@ func (dec *decoder) node(flags byte) *Node {
 	return n
 }
 
-// events reads the history.
+// events reads the history. It may hold more than ours would, and what is too much may be
+// what a later event refers to.
 func (dec *decoder) events() {
 	n := dec.uint()
 	dec.check(n <= historyLen && n <= dec.index)
 	for ; n > 0 && dec.err == nil; n-- {
 		e := dec.event(dec.index - n + 1)
 		if dec.err == nil {
-			dec.history.add(e)
+			dec.past = append(dec.past, e)
 		}
 	}
+	for _, e := range dec.past {
+		dec.history.add(e)
+	}
+	dec.past = nil
 }
 
 // event reads the event with that index.
@@ -299,7 +305,7 @@ func (dec *decoder) event(index uint64) *Event {
 
 // known returns the node of the event that was back events ago, at key.
 func (dec *decoder) known(back uint64, key string) *Node {
-	events := dec.history.events
+	events := dec.past
 	if dec.check(0 < back && back <= uint64(len(events))); dec.err != nil {
 		return nil
 	}

@@ -108,6 +108,31 @@ func TestSnapshotShares(t *testing.T) {
 	}
 }
 
+// TestRestoreLongHistory: a release with a larger bound writes events that refer to ones
+// which we would have dropped, and the history becomes the one that we would have.
+func TestRestoreLongHistory(t *testing.T) {
+	tr := New()
+	value := strings.Repeat("x", historyBytes/8)
+	var all []*Event
+	for range 12 {
+		all = append(all, must(t, tr, Op{Action: Set, Key: "/a", Value: value}))
+	}
+	want := bytesOf(t, tr)
+	tr.history.events = all
+	tr.replaced()
+	long := bytesOf(t, tr)
+	if len(long) < 12*len(value) {
+		t.Fatalf("the long history has only %d bytes", len(long))
+	}
+	got := New()
+	if err := got.Restore(bytes.NewReader(long)); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(bytesOf(t, got), want) {
+		t.Error("the history differs from that of a tree that never had a longer one")
+	}
+}
+
 // A snapshot is of what was published, and stays so.
 func TestSnapshotIsOnePoint(t *testing.T) {
 	tr := sample(t)

@@ -305,16 +305,28 @@ func TestHistoryIsBoundedInBytes(t *testing.T) {
 	value := strings.Repeat("x", historyBytes/8-100)
 	for range 8 {
 		must(t, tr, Op{Action: Set, Key: "/a", Value: value})
+		if tr.history.gone > historySlack {
+			t.Errorf("%d bytes of dropped events are held", tr.history.gone)
+		}
 	}
 	// Each event but the first has the value twice, before and after.
 	if got := len(tr.View().events); got != 4 {
 		t.Errorf("%d events, want 4", got)
 	}
-	if tr.history.gone > historyBytes {
-		t.Errorf("%d bytes of dropped events are held", tr.history.gone)
-	}
 	if got, want := tr.View().oldest(), uint64(5); got != want {
 		t.Errorf("oldest is %d, want %d", got, want)
+	}
+}
+
+// TestHistoryHoldsSmallEvents: values of a few kilobytes do not make it shorter.
+func TestHistoryHoldsSmallEvents(t *testing.T) {
+	tr := New()
+	value := strings.Repeat("x", historyBytes/historyLen/2-10)
+	for range historyLen + 10 {
+		must(t, tr, Op{Action: Set, Key: "/a", Value: value})
+	}
+	if got := len(tr.View().events); got != historyLen {
+		t.Errorf("%d events, want %d", got, historyLen)
 	}
 }
 
