@@ -77,18 +77,20 @@ func (v *View) AppendGet(dst []byte, key string, recursive bool, now int64) ([]b
 
 // Room is where a listing gets a larger buffer from.
 type Room interface {
-	// Grow returns b with room for n more bytes, here or in another place.
+	// Grow is told what there is, b, and returns a buffer to append to that has room for n
+	// more bytes: b itself, a copy of it, or an empty one. Of an empty one, Room has kept
+	// b, which comes before it.
 	Grow(b []byte, n int) []byte
 }
 
-// growing is new memory.
+// growing is new memory, twice as much each time: append would make a large buffer a
+// quarter larger, again and again.
 type growing struct{}
 
-func (growing) Grow(b []byte, n int) []byte { return slices.Grow(b, n) }
+func (growing) Grow(b []byte, n int) []byte { return slices.Grow(b, max(n, len(b))) }
 
-// AppendGetIn is AppendGet for a listing that may be large: when dst is full, room has a
-// larger one. It asks for twice the size each time: append would make a large one a quarter
-// larger, again and again.
+// AppendGetIn is AppendGet for a listing that may be large: when dst is full, room has
+// another one. What is returned is the last of them.
 func (v *View) AppendGetIn(room Room, dst []byte, key string, recursive bool, now int64) ([]byte, error) {
 	key = CleanKey(key)
 	n, err := v.keys.find(key, v.index)
@@ -128,7 +130,7 @@ type lister struct {
 func (l *lister) children(dir string) {
 	none := len(l.dst)
 	l.dst = append(l.dst, `"nodes":[`...)
-	first := len(l.dst)
+	empty := true
 	skip := len(join(dir, ""))
 	for l.ok && under(l.key(), dir) {
 		key := l.key()
@@ -141,8 +143,9 @@ func (l *lister) children(dir string) {
 			continue
 		}
 		l.child(key, l.node())
+		empty = false
 	}
-	if len(l.dst) == first {
+	if empty {
 		l.dst = l.dst[:none]
 		return
 	}
@@ -153,8 +156,12 @@ func (l *lister) children(dir string) {
 // child appends the node at key and a comma, and moves the cursor to its next sibling
 // or to what is below it.
 func (l *lister) child(key string, n *Node) {
-	if need := len(key) + len(n.Value) + nodeRoom; cap(l.dst)-len(l.dst) < need {
-		l.dst = l.room.Grow(l.dst, max(need, len(l.dst)))
+	need := len(key) + len(n.Value) + nodeRoom
+	if !n.plain {
+		need += len(n.Value) // for escapes
+	}
+	if cap(l.dst)-len(l.dst) < need {
+		l.dst = l.room.Grow(l.dst, need)
 	}
 	l.dst = appendHead(l.dst, key, n, l.now, true)
 	l.next()

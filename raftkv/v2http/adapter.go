@@ -203,25 +203,24 @@ func writeHeader(hd http.Header, resp *response) {
 
 // sendBody sends the status and the body.
 func sendBody(w http.ResponseWriter, r *http.Request, resp *response) {
-	if len(resp.body) <= smallBody {
+	size := resp.size()
+	if size <= smallBody && len(resp.parts) == 0 {
 		w.WriteHeader(resp.status)
 		// An error means that the client has gone.
 		_, _ = w.Write(resp.body)
 		return
 	}
-	w.Header()["Content-Length"] = []string{strconv.Itoa(len(resp.body))}
+	w.Header()["Content-Length"] = []string{strconv.Itoa(size)}
 	w.WriteHeader(resp.status)
 	if r.Method == "HEAD" {
 		return
 	}
 	rc := http.NewResponseController(w)
-	for b := resp.body; len(b) > 0; {
-		part := b[:min(len(b), maxKept)]
+	for part := range resp.pieces(0) {
 		_ = rc.SetWriteDeadline(time.Now().Add(stallTime))
 		if _, err := w.Write(part); err != nil {
 			return
 		}
-		b = b[len(part):]
 	}
 	_ = rc.Flush()
 	_ = rc.SetWriteDeadline(time.Time{})

@@ -13,6 +13,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"confd/raftkv/tree"
 )
 
 // TestAllocations guards the plain path: none of our own beyond these counts.
@@ -59,31 +61,38 @@ func TestPlainAllocations(t *testing.T) {
 }
 
 // TestListingBuffers: a large listing takes no memory of its own when there was one before,
-// and a small one does not keep that of a large one.
+// however large that was, nor does the answer to the write of a large value.
 func TestListingBuffers(t *testing.T) {
 	h, node := newTestHandler(Options{})
-	for i := range 1000 {
+	for i := range 3000 {
 		put(t, node, fmt.Sprintf("/large/%d", i), strings.Repeat("x", 256))
 	}
 	for i := range 300 {
 		put(t, node, fmt.Sprintf("/small/%d", i), strings.Repeat("x", 256))
 	}
 	var x exchange
-	list := func(key string) int {
+	list := func(key string) {
 		h.get(t.Context(), &keyRequest{method: "GET", key: key}, &x.resp)
-		size := cap(x.resp.body)
 		x.reset()
-		return size
+	}
+	value := strings.Repeat("x", 300<<10)
+	event, err := node.Do(t.Context(), &tree.Op{Action: tree.Set, Key: "/value", Value: value})
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func() {
+		h.appendEvent(&x.resp, event)
+		x.reset()
 	}
 	list("/large")
-	if got := testing.AllocsPerRun(20, func() { list("/large") }); got > 16 {
-		t.Errorf("a listing allocates %v times, so its buffer grows each time", got)
+	if got := testing.AllocsPerRun(20, func() { list("/large"); list("/small") }); got > 16 {
+		t.Errorf("a listing allocates %v times, so its buffers are new", got)
 	}
-	large := list("/large")
-	if got := list("/small"); got != large {
-		t.Errorf("a buffer of %d bytes for a small listing after a large one, want that one's %d", got, large)
+	tree.AppendEvent(nil, event) // from here on its JSON is there
+	if got := testing.AllocsPerRun(20, write); got > 2 {
+		t.Errorf("an answer to a large write allocates %v times", got)
 	}
-	if got := list("/small"); got >= large {
-		t.Errorf("small listings keep a buffer of %d bytes", got)
+	if got := cap(x.resp.body); got > maxKept {
+		t.Errorf("an exchange keeps a buffer of %d bytes", got)
 	}
 }

@@ -125,7 +125,7 @@ type Handler struct {
 	backups  chan struct{} // holds one for each backup under way
 
 	exchanges sync.Pool // of *exchange
-	listings  sync.Pool // of *[]byte, longer than maxKept
+	buffers   buffers
 	meters    meters
 	watches   watches
 	senders   senders

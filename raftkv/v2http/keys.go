@@ -98,7 +98,7 @@ func (h *Handler) get(ctx context.Context, k *keyRequest, resp *response) {
 		}
 		view = v
 	}
-	resp.listings = &h.listings
+	resp.buffers = &h.buffers
 	body, err := view.AppendGetIn(resp, resp.body[:0], k.key, k.recursive, h.node.Now())
 	h.node.Tree().CountGet(err == nil)
 	if err != nil {
@@ -137,10 +137,23 @@ func (h *Handler) write(ctx context.Context, k *keyRequest, resp *response) {
 		resp.body = append(resp.body, e.Action.String()...)
 		resp.body = append(resp.body, `"}`...)
 	} else {
-		resp.body = tree.AppendEvent(resp.body[:0], e)
+		h.appendEvent(resp, e)
 	}
 	resp.body = append(resp.body, '\n')
 	h.succeeded(resp, status, e.Index())
+}
+
+// appendEvent makes e the body. The room for large values is made at once.
+func (h *Handler) appendEvent(resp *response, e *tree.Event) {
+	n := len(e.Node.Value)
+	if e.Prev != nil {
+		n += len(e.Prev.Value)
+	}
+	if n > cap(resp.body)/2 && n > maxKept/2 {
+		resp.buffers = &h.buffers
+		resp.body = resp.Grow(resp.body[:0], max(n+n/8, maxKept)+1<<10)
+	}
+	resp.body = tree.AppendEvent(resp.body[:0], e)
 }
 
 // isPut reports whether the action stored something that the client has just sent.

@@ -5,6 +5,7 @@ package v2http
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -31,12 +32,34 @@ func bothAnswers(t *testing.T, input string, prepare func(*Handler, *fakeNode)) 
 
 // TestLargeAnswers: answers that are sent at once, and in parts.
 func TestLargeAnswers(t *testing.T) {
-	for _, size := range []int{1 << 10, smallBody, plainPart - 100, plainPart, maxKept, plainPart + maxKept, 3 << 20} {
+	for _, size := range []int{1 << 10, smallBody, plainPart - 100, plainPart, maxKept, plainPart + maxKept, partSize, 3 << 20} {
 		std, loop := bothAnswers(t, read+strings.Replace(read, "GET", "HEAD", 1)+read, func(_ *Handler, node *fakeNode) {
 			put(t, node, "/a", strings.Repeat("x", size))
 		})
 		if std != loop || len(loop) < 2*size {
 			t.Errorf("%d bytes: got %d bytes, net/http has %d; %.300q and %.300q", size, len(loop), len(std), loop, std)
+		}
+	}
+}
+
+// TestLargeListings: answers in several parts have the bytes of one in one piece.
+func TestLargeListings(t *testing.T) {
+	for _, count := range []int{0, 1, 100, 300, 1000, 3000} {
+		want := ""
+		list := "GET /v2/keys/?recursive=true HTTP/1.1\r\n" + hostLine + "\r\n"
+		std, loop := bothAnswers(t, list+strings.Replace(list, "GET", "HEAD", 1)+list, func(h *Handler, node *fakeNode) {
+			for i := range count {
+				put(t, node, fmt.Sprintf("/dir/%d/a", i), strings.Repeat("x\"", i%300))
+				put(t, node, fmt.Sprintf("/dir/%d/b", i), strings.Repeat("y", i))
+			}
+			b, err := node.View().AppendGet(nil, "/", true, node.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			want = string(b)
+		})
+		if std != loop || strings.Count(loop, want+"\n") != 2 {
+			t.Errorf("%d directories: got %d bytes, net/http has %d, want twice %d: %.300q and %.300q", count, len(loop), len(std), len(want), loop, std)
 		}
 	}
 }

@@ -6,8 +6,6 @@ package v2http
 import (
 	"context"
 	"io"
-	"slices"
-	"sync"
 
 	"confd/raftkv/tree"
 )
@@ -48,8 +46,9 @@ type response struct {
 	raftIndex uint64
 	raftTerm  uint64
 
-	body     []byte
-	listings *sync.Pool // Handler.listings; nil if the body is none
+	parts   [][]byte // of a long body, before what is in body
+	body    []byte
+	buffers *buffers // where the parts and a large body are from and go to; nil if there are none
 
 	// A watch has a watcher instead of a body: the status and the headers are sent at
 	// once, then one line per event; only one event without stream. Who sends them
@@ -67,28 +66,6 @@ const (
 	typeText = "text/plain; charset=utf-8"
 	typeHTML = "text/html; charset=utf-8"
 )
-
-// Grow returns b with room for n more bytes, for a listing. A large one gets the buffer of
-// one before it: to make one for each costs as much as to write what is in it.
-func (resp *response) Grow(b []byte, n int) []byte {
-	if cap(b) <= maxKept && len(b)+n > maxKept {
-		if kept, ok := resp.listings.Get().(*[]byte); ok {
-			b = append((*kept)[:0], b...)
-		}
-	}
-	return slices.Grow(b, n)
-}
-
-// keepListing keeps the buffer of a large listing for the next one, as long as there are
-// such: a sync.Pool lets go of what nobody asks for, and what was less than a quarter full
-// is let go of here.
-func (resp *response) keepListing() {
-	if resp.listings == nil || len(resp.body) < cap(resp.body)/4 {
-		return
-	}
-	body := resp.body[:0]
-	resp.listings.Put(&body)
-}
 
 // text makes resp a plain text error as Go's HTTP library writes it.
 func (resp *response) text(status int, body string) {
@@ -114,18 +91,22 @@ type exchange struct {
 	read []byte // for reading a body, and for an event
 }
 
-// maxKept is the largest buffer that is kept for the next request.
-const maxKept = 64 << 10
-
 // reset makes x ready for another request.
 func (x *exchange) reset() {
 	body, read := x.resp.body, x.read
+	for _, part := range x.resp.parts {
+		if cap(part) <= maxKept {
+			body, part = part, body
+		}
+		x.resp.buffers.put(part)
+	}
 	if cap(body) > maxKept {
-		x.resp.keepListing()
+		x.resp.buffers.put(body)
 		body = nil
 	}
 	if cap(read) > maxKept {
 		read = nil
 	}
-	*x = exchange{resp: response{body: body[:0]}, read: read[:0]}
+	clear(x.resp.parts)
+	*x = exchange{resp: response{parts: x.resp.parts[:0], body: body[:0]}, read: read[:0]}
 }

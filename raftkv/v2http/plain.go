@@ -102,7 +102,7 @@ func (h *Handler) appendHead(b []byte, r *http1.Request, resp *response) []byte 
 		b = appendNumber(b, "X-Raft-Term: ", resp.raftTerm)
 	}
 	r.Close = r.Close || resp.closes
-	return r.AppendEnd(b, len(resp.body))
+	return r.AppendEnd(b, resp.size())
 }
 
 // appendField appends a header field, unless its value is empty. A line break in the value
@@ -129,15 +129,22 @@ func appendNumber(b []byte, name string, value uint64) []byte {
 
 // send sends the head, which is in x.read, and the body.
 func (x *exchange) send(r *http1.Request, client http1.Client) {
-	body := x.resp.body
 	if r.Method == "HEAD" {
-		body = nil
+		_, _ = client.Write(x.read) // the client knows of an error
+		return
 	}
-	part := min(len(body), plainPart)
-	x.read = append(x.read, body[:part]...)
-	_, err := client.Write(x.read)
-	for body = body[part:]; len(body) > 0 && err == nil; body = body[part:] {
-		part = min(len(body), maxKept)
-		_, err = client.Write(body[:part])
+	first := x.resp.body
+	if len(x.resp.parts) > 0 {
+		first = x.resp.parts[0]
+	}
+	sent := min(len(first), plainPart)
+	x.read = append(x.read, first[:sent]...)
+	if _, err := client.Write(x.read); err != nil {
+		return
+	}
+	for part := range x.resp.pieces(sent) {
+		if _, err := client.Write(part); err != nil {
+			return
+		}
 	}
 }
