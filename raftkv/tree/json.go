@@ -163,6 +163,11 @@ func (l *lister) child(key string, n *Node) {
 	if cap(l.dst)-len(l.dst) < need {
 		l.dst = l.room.Grow(l.dst, need)
 	}
+	if n.plain && n.Expires == 0 && !n.Dir {
+		l.dst = appendFile(l.dst, key, n)
+		l.next()
+		return
+	}
 	l.dst = appendHead(l.dst, key, n, l.now, true)
 	l.next()
 	if n.Dir && l.recursive && l.ok && strings.HasPrefix(l.key(), key) {
@@ -179,6 +184,26 @@ func (l *lister) child(key string, n *Node) {
 	}
 	l.dst = appendTail(l.dst, n)
 	l.dst = append(l.dst, ',')
+}
+
+// appendFile appends what most of a listing is, a file without a time to live whose value
+// needs no escape, and a comma: the same as appendHead and appendTail, in fewer steps.
+func appendFile(dst []byte, key string, n *Node) []byte {
+	dst = append(dst, `{"key":`...)
+	dst = appendString(dst, key)
+	dst = append(dst, `,"value":"`...)
+	dst = append(dst, n.Value...)
+	dst = append(dst, `","modifiedIndex":`...)
+	digits := len(dst)
+	dst = strconv.AppendUint(dst, n.Modified, 10)
+	end := len(dst)
+	dst = append(dst, `,"createdIndex":`...)
+	if n.Created == n.Modified {
+		dst = append(dst, dst[digits:end]...)
+	} else {
+		dst = strconv.AppendUint(dst, n.Created, 10)
+	}
+	return append(dst, `},`...)
 }
 
 // appendHead appends the fields of a node before nodes, each followed by a comma.
