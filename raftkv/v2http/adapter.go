@@ -4,7 +4,6 @@
 package v2http
 
 import (
-	"io"
 	"net/http"
 	"runtime/debug"
 	"strconv"
@@ -105,46 +104,6 @@ func credentialsOf(r *http.Request) credentials {
 		c.certified = r.TLS.VerifiedChains[0][0].Subject.CommonName
 	}
 	return c
-}
-
-// readBody reads r's body into the request, if it has at most limit bytes.
-func (x *exchange) readBody(w http.ResponseWriter, r *http.Request, limit int) {
-	if r.ContentLength > int64(limit) {
-		x.req.bodyTooLarge = true
-		return
-	}
-	rc := http.NewResponseController(w)
-	// A writer without deadlines, as httptest.ResponseRecorder, has no slow client.
-	_ = rc.SetReadDeadline(time.Now().Add(bodyTime))
-	b := x.read[:0]
-	for {
-		if len(b) > limit {
-			x.req.bodyTooLarge = true
-			return
-		}
-		if cap(b)-len(b) < 512 {
-			b = append(b, make([]byte, max(1024, cap(b)))...)[:len(b)]
-		}
-		n, err := r.Body.Read(b[len(b):cap(b)])
-		b = b[:len(b)+n]
-		if err != nil && err != io.EOF {
-			x.req.bodyErr = err
-		}
-		if err != nil {
-			break
-		}
-	}
-	if x.req.bodyErr == nil {
-		// Else the deadline would end the connection while the answer is awaited. After an
-		// error it has to stand: net/http reads what is left of a body before it answers.
-		_ = rc.SetReadDeadline(time.Time{})
-	}
-	x.read = b
-	if len(b) > limit {
-		x.req.bodyTooLarge = true
-		return
-	}
-	x.req.body = string(b)
 }
 
 // The header values that never change, shared by all answers; nobody appends to them.
