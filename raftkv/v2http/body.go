@@ -70,13 +70,14 @@ func (x *exchange) readAll(r io.Reader, length int64, limit int) (string, error)
 }
 
 // reserve makes room for n bytes in whole, and for what is to follow, if length is known:
-// but not for more than 16 times what has come, as a client can say anything.
+// but not for more than 32 times what has come, as a client can say anything. So 1 MiB
+// and what is around it is reserved with the first part.
 func reserve(whole *strings.Builder, n int, length int64) {
 	have := whole.Len() + n
 	if have <= whole.Cap() {
 		return
 	}
-	if want := int(min(length, 16*int64(have))); want > have {
+	if want := int(min(length, 32*int64(have))); want > have {
 		whole.Grow(max(n, want-whole.Len()-2*whole.Cap()))
 	}
 }

@@ -48,13 +48,13 @@ func TestReadAllStops(t *testing.T) {
 	}
 }
 
-// TestReserve: what a client says that it will send takes no more memory than 16 times what
+// TestReserve: what a client says that it will send takes no more memory than 32 times what
 // it has sent, and what is true is reserved at once.
 func TestReserve(t *testing.T) {
 	for _, test := range []struct {
 		length   int64
 		min, max int
-	}{{1 << 40, maxKept, 17 * maxKept}, {10 * maxKept, 10 * maxKept, 11 * maxKept}, {-1, 0, 0}} {
+	}{{1 << 40, maxKept, 33 * maxKept}, {1<<20 + 6, 1<<20 + 6, 18 * maxKept}, {-1, 0, 0}} {
 		var whole strings.Builder
 		reserve(&whole, maxKept, test.length)
 		if got := whole.Cap(); got < test.min || got > test.max {
