@@ -66,7 +66,7 @@ type large struct {
 func runLarge(ctx context.Context, b *bench, t *report.Table) error {
 	for _, l := range []large{
 		{"64 KiB", 64 << 10, 128, b.pick(30_000, 300), b.pick(1000, 100)},
-		{"1 MiB", 1 << 20, 16, b.pick(2000, 32), b.pick(100, 16)},
+		{"1 MiB", 1 << 20, 16, b.pick(1000, 32), b.pick(100, 16)},
 	} {
 		if err := b.largeSpeed(ctx, t, l); err != nil {
 			return err
