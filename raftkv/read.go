@@ -49,7 +49,12 @@ func (r *readers) retry() {
 // before the call. It writes nothing to the log: the leader has the other nodes confirm
 // its place, once for all callers that wait at the same time, on any node. While there is
 // no leader it waits for one, for as long as Config.Timeout.
+//
+// The only voter has nobody to ask, so it answers at once.
 func (n *Node) Linearizable(ctx context.Context) (*tree.View, error) {
+	if n.confirmedAlone(ctx) {
+		return n.tree.View(), nil
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, n.cfg.Timeout, ErrTimeout)
 	defer cancel()
 	r := &reader{make(chan error, 1), ctx}
