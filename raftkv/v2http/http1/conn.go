@@ -37,9 +37,12 @@ type conn struct {
 	readBy, writeBy time.Time // the deadlines
 	writeErr        error     // that of the first write that failed
 
-	// Of a connection that can be read by its descriptor.
+	// Of a connection that can be read by its descriptor; see raw.go.
 	raw     syscall.RawConn
-	tryRead func(fd uintptr) bool
+	tryRead func(fd uintptr) bool // serveRaw, once it was looked for
+	now     time.Time             // of what was done last, about
+	unsure  bool                  // there may be something to read that nobody will tell of
+	over    bool                  // the answer was the last
 }
 
 // RemoteAddr returns the address of the client.
@@ -112,6 +115,7 @@ func (c *conn) unseen() bool { return c.later && c.end-c.start < 4 }
 func (c *conn) run() fate {
 	r := &c.req
 	r.Began = time.Now()
+	c.now = r.Began
 	r.date = c.loop.dates.at(r.Began)
 	r.Close = r.Close || c.loop.ending.Load()
 	c.loop.config.Handler.Serve(c.loop.ctx, r, c)
@@ -177,9 +181,13 @@ func (c *conn) handOver() bool {
 
 // Write writes to the client, which takes it in StallTime or is given up.
 func (c *conn) Write(b []byte) (int, error) {
-	now, d := time.Now(), c.loop.config.StallTime
-	if c.writeErr == nil && !lasts(c.writeBy.Sub(now), d) {
-		c.writeBy = now.Add(d + slack)
+	d := c.loop.config.StallTime
+	c.now = time.Now()
+	if c.writeErr == nil && c.loop.ctx.Err() != nil {
+		c.writeErr = net.ErrClosed // Close was called, and will get to this one
+	}
+	if c.writeErr == nil && !lasts(c.writeBy.Sub(c.now), d) {
+		c.writeBy = c.now.Add(d + slack)
 		c.writeErr = c.rwc.SetWriteDeadline(c.writeBy)
 	}
 	if c.writeErr != nil {
@@ -193,9 +201,9 @@ func (c *conn) Write(b []byte) (int, error) {
 // lasts reports whether a deadline that is left away will do for one of d.
 func lasts(left, d time.Duration) bool { return d <= left && left <= d+slack }
 
-// readWithin has reads fail after d, or a little later.
-func (c *conn) readWithin(d time.Duration) {
-	if now := time.Now(); !lasts(c.readBy.Sub(now), d) {
+// readWithin has reads fail d after now, or a little later.
+func (c *conn) readWithin(d time.Duration, now time.Time) {
+	if !lasts(c.readBy.Sub(now), d) {
 		c.readUntil(now.Add(d + slack))
 	}
 }
@@ -207,56 +215,43 @@ func (c *conn) readUntil(t time.Time) {
 	_ = c.rwc.SetReadDeadline(t)
 }
 
-// await waits until a request begins, for d at most. It reports whether one does.
+// await waits until a request begins that answer has to see, for d at most. It reports
+// whether one does. Others are answered meanwhile.
 func (c *conn) await(d time.Duration) bool {
 	if c.start < c.end {
 		return true // it came with the one before
 	}
-	c.start, c.end = 0, 0
-	c.readWithin(d)
-	c.state.Store(idle)
-	if c.loop.ending.Load() {
-		return false // Shutdown may have looked before
-	}
-	c.readFirst()
-	return c.state.CompareAndSwap(idle, active) && c.end > 0
-}
-
-// readFirst reads the beginning of a request; there is none if it fails.
-func (c *conn) readFirst() {
 	if c.raw != nil {
-		// An error means that there is nothing.
-		_ = c.raw.Read(c.tryRead)
-		return
+		return c.awaitRaw(d)
+	}
+	c.readWithin(d, time.Now())
+	if !c.rest() {
+		return false
 	}
 	c.acquire()
 	for err := error(nil); c.end == 0 && err == nil; {
 		c.end, err = c.rwc.Read(c.buf[:])
 	}
-	if sc, ok := c.rwc.(syscall.Conn); ok && c.tryRead == nil {
-		c.tryRead = c.readNow
-		if raw, err := sc.SyscallConn(); err == nil {
-			c.raw = raw
-		}
-	}
+	c.findRaw()
+	return c.state.CompareAndSwap(idle, active) && c.end > 0
 }
 
-// readNow reads what is there, and reports false if nothing is; then there is no buffer
-// until there is.
-func (c *conn) readNow(fd uintptr) bool {
-	c.acquire()
-	for {
-		n, err := syscall.Read(int(fd), c.buf[:])
-		switch err {
-		case syscall.EINTR:
-		case syscall.EAGAIN:
-			c.release()
-			return false
-		default:
-			c.end = max(n, 0)
-			return true
-		}
+// rest marks the connection as one that has nothing to do. It reports false if it is to
+// end.
+func (c *conn) rest() bool {
+	c.start, c.end = 0, 0
+	c.state.Store(idle)
+	return !c.loop.ending.Load() // Shutdown may have looked before
+}
+
+// closeIdle closes the connection if it waits for a request, and reports whether it did. It
+// may be called by any goroutine.
+func (c *conn) closeIdle() bool {
+	if !c.state.CompareAndSwap(idle, ended) {
+		return false
 	}
+	c.rwc.Close()
+	return true
 }
 
 // acquire makes sure that there is a buffer.

@@ -47,7 +47,10 @@
 // write may be a second longer than said.
 //
 // A connection that waits for its next request holds no buffer, where the connection lets
-// itself be read by its descriptor.
+// itself be read by its descriptor. Such a one is read once for each request, and not a second
+// time to learn that there is nothing more; serveRaw says why nothing is overlooked. So who
+// ends his side together with a request, but not with the first, is waited for up to two
+// seconds more.
 //
 // Handler.Serve is not told that a client has gone; net/http reads in the background for
 // that, which costs a goroutine. What a handler waits for must end by itself.

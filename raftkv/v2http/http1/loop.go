@@ -121,7 +121,7 @@ func (l *Loop) remove(c *conn) {
 // way on the others are answered, which ends those too. Its error is ctx's, if that ends
 // first. It does nothing to connections that were handed over, nor to listeners.
 func (l *Loop) Shutdown(ctx context.Context) error {
-	l.end(func(c *conn) bool { return c.state.CompareAndSwap(idle, ended) })
+	l.end(func(c *conn) { c.closeIdle() })
 	done := make(chan struct{})
 	go func() { // ends with the last connection
 		l.running.Wait()
@@ -139,17 +139,20 @@ func (l *Loop) Shutdown(ctx context.Context) error {
 // nothing.
 func (l *Loop) Close() {
 	l.cancel()
-	l.end(func(*conn) bool { return true })
+	l.end(func(c *conn) {
+		if !c.closeIdle() {
+			// This waits for the handler, if that is called by RawConn.Read.
+			l.running.Go(func() { c.rwc.Close() })
+		}
+	})
 }
 
-// end takes no new connections from here on, and closes some of those that there are.
-func (l *Loop) end(which func(*conn) bool) {
+// end takes no new connections from here on, and has each of those that there are ended.
+func (l *Loop) end(each func(*conn)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.ending.Store(true)
 	for c := range l.conns {
-		if which(c) {
-			c.rwc.Close()
-		}
+		each(c)
 	}
 }

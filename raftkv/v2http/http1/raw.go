@@ -1,0 +1,107 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package http1
+
+import (
+	"errors"
+	"os"
+	"syscall"
+	"time"
+)
+
+// probeTime is after what time of waiting a connection is read from once more, though
+// nothing has come. It may be a little later, by slack.
+const probeTime = time.Second
+
+// findRaw finds out whether the connection can be read by its descriptor.
+func (c *conn) findRaw() {
+	sc, ok := c.rwc.(syscall.Conn)
+	if !ok || c.tryRead != nil {
+		return
+	}
+	c.tryRead = c.serveRaw
+	if raw, err := sc.SyscallConn(); err == nil {
+		c.raw = raw
+	}
+}
+
+// awaitRaw is await for a connection that can be read by its descriptor.
+func (c *conn) awaitRaw(d time.Duration) bool {
+	if !c.idleRaw(time.Now()) {
+		return false
+	}
+	err := c.raw.Read(c.tryRead)
+	for c.unsure && errors.Is(err, os.ErrDeadlineExceeded) {
+		c.unsure = false
+		c.readUntil(time.Now().Add(d - probeTime))
+		err = c.raw.Read(c.tryRead)
+	}
+	return c.start < c.end && !c.over
+}
+
+// idleRaw makes the connection wait for its next request. It reports false if it is to end.
+func (c *conn) idleRaw(now time.Time) bool {
+	c.unsure = c.loop.config.IdleTime > probeTime
+	c.readWithin(min(c.loop.config.IdleTime, probeTime), now)
+	return c.rest()
+}
+
+// serveRaw reads what is there and answers it, if these are whole requests, and reports
+// false: call it again when something has come. While it waits it holds no buffer. With
+// true there is something for answer, or the connection is to end.
+//
+// It is called by RawConn.Read alone, over and over, so that a request costs one read and
+// one write: the usual read that finds nothing, before waiting, is not needed. As of Go
+// 1.26, RawRead of internal/poll forgets that the descriptor was ready once, before the
+// first call. After that, and after each wake, epoll tells of everything that comes, since
+// it is edge-triggered, and pollDesc keeps that as pdReady until the next wait, which then
+// does not wait. So whatever comes after the read below makes another call, and what has
+// come before it was read by it, if it has not filled the buffer.
+//
+// With two exceptions, which a probe after probeTime finds: the end of what a client sends,
+// if that comes together with a request which is not its first, and what follows urgent
+// data.
+//
+// RawConn.Read holds the lock for reading, and Close of the connection waits until it
+// returns. So nothing here may read from the connection, close it or hand it over.
+func (c *conn) serveRaw(fd uintptr) bool {
+	c.acquire()
+	for {
+		n, err := syscall.Read(int(fd), c.buf[:])
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case err == syscall.EAGAIN:
+			c.release()
+			return false
+		case n <= 0 || !c.state.CompareAndSwap(idle, active):
+			return true
+		}
+		c.end = n
+		if !c.answerWhole() || !c.idleRaw(c.now) {
+			return true
+		}
+		if n < len(c.buf) {
+			c.release()
+			return false
+		}
+	}
+}
+
+// answerWhole answers the requests that have been read. It reports false if there is one
+// that is not all there or not for the loop, or the connection is to end.
+func (c *conn) answerWhole() bool {
+	for c.start < c.end {
+		n, v := c.req.parse(c.buf[c.start:c.end])
+		if v != clean || c.end-c.start-n < c.req.Length || !c.loop.config.Handler.Takes(&c.req) {
+			return false
+		}
+		c.readBody(n)
+		if c.run() == hangUp {
+			c.over = true
+			return false
+		}
+	}
+	return true
+}
