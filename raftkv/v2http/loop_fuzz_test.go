@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -48,7 +49,7 @@ func (d dialogue) String() string {
 func talk(srv server, input []byte, first int) (d dialogue) {
 	theirs, ours := net.Pipe()
 	_ = srv.Serve(&oneListener{conn: ours}) // errOneListener
-	var out bytes.Buffer
+	var out answers
 	var err error
 	done := make(chan struct{})
 	go func() {
@@ -82,6 +83,24 @@ func talk(srv server, input []byte, first int) (d dialogue) {
 	<-done
 	synctest.Wait()
 	return d
+}
+
+// answers is what a server has sent. It may be read while more comes.
+type answers struct {
+	mu  sync.Mutex
+	all bytes.Buffer
+}
+
+func (a *answers) Write(b []byte) (int, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.all.Write(b)
+}
+
+func (a *answers) String() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.all.String()
 }
 
 // A scriptConn is the connection of a client that sends all that it has to send and half
