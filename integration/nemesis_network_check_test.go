@@ -111,6 +111,7 @@ func newNemPair(t *testing.T, network nemNetwork, from, to int) *nemPair {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { p.dialed.Close() })
+	p.listener.SetDeadline(time.Now().Add(patience))
 	if p.accepted, err = l.Accept(); err != nil {
 		t.Fatal(err)
 	}

@@ -211,15 +211,18 @@ func ownsSocket(pid int, inode string) bool {
 	return false
 }
 
-// socketInode looks up the connection that begins at that port of 127.0.0.1.
+// socketInode looks up the connection that begins at that port of 127.0.0.1. The table is that
+// of the calling thread: /proc/net is that of the first one, which a test with namespaces
+// may have left in one of them.
 func socketInode(port int) (string, bool) {
-	table, err := os.ReadFile("/proc/net/tcp")
+	table, err := os.ReadFile("/proc/thread-self/net/tcp")
 	if err != nil {
 		return "", false
 	}
 	local := fmt.Sprintf("0100007F:%04X", port)
 	for line := range strings.SplitSeq(string(table), "\n") {
-		if f := strings.Fields(line); len(f) > 9 && f[1] == local {
+		// One without an inode is what is left of a connection that used the port before.
+		if f := strings.Fields(line); len(f) > 9 && f[1] == local && f[9] != "0" {
 			return f[9], true
 		}
 	}
