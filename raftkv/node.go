@@ -238,7 +238,7 @@ func (n *Node) openStores() (err error) {
 	if n.stable, err = openStableStore(n.dir.vote(), n.failHere); err != nil {
 		return fmt.Errorf("opening vote file: %w", err)
 	}
-	if n.snapshots, err = openSnapshots(n.dir.snapshots(), log.Named("snapshot")); err != nil {
+	if n.snapshots, err = openSnapshots(n.dir.snapshots(), n.failed, log.Named("snapshot")); err != nil {
 		return fmt.Errorf("opening snapshots: %w", err)
 	}
 	return n.checkStores()

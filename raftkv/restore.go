@@ -132,7 +132,7 @@ func fillDataDir(path string, cfg RestoreConfig, state *loadedState, r Restored)
 	if err := vote.SetUint64([]byte(keyCurrentTerm), term); err != nil {
 		return "", err
 	}
-	snapshots, err := openSnapshots(d.snapshots(), log)
+	snapshots, err := openSnapshots(d.snapshots(), nil, log)
 	if err != nil {
 		return "", err
 	}

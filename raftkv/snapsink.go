@@ -21,24 +21,31 @@ const snapshotSlice = 256 << 10
 // before the snapshot is, which raft's does not.
 type snapshotSink struct {
 	raft.SnapshotSink
-	dir   string
-	state *os.File // the file that raft's writes to; nil when it has ended
-	size  int64    // bytes written
-	sent  int64    // of those, bytes that have been sent to the disk
+	dir    string
+	failed <-chan struct{} // see openSnapshots
+	state  *os.File        // the file that raft's writes to; nil when it has ended
+	size   int64           // bytes written
+	sent   int64           // of those, bytes that have been sent to the disk
 }
 
-func newSnapshotSink(sink raft.SnapshotSink, dir string) (*snapshotSink, error) {
+func newSnapshotSink(sink raft.SnapshotSink, dir string, failed <-chan struct{}) (*snapshotSink, error) {
 	state, err := os.Open(filepath.Join(dir, "state.bin"))
 	if err != nil {
 		return nil, errors.Join(err, sink.Cancel())
 	}
-	return &snapshotSink{SnapshotSink: sink, dir: dir, state: state}, nil
+	return &snapshotSink{SnapshotSink: sink, dir: dir, failed: failed, state: state}, nil
 }
 
-// Write writes a part of the state. It may wait for the disk.
+// Write writes a part of the state. It may wait for the disk. The error is ErrFailed if the node
+// has failed.
 func (s *snapshotSink) Write(p []byte) (int, error) {
 	written := 0
 	for {
+		select {
+		case <-s.failed:
+			return written, ErrFailed
+		default:
+		}
 		part := p[written:min(len(p), written+snapshotSlice)]
 		n, err := s.SnapshotSink.Write(part)
 		written += n

@@ -5,6 +5,7 @@ package raftkv
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"log/slog"
 	"os"
@@ -17,7 +18,7 @@ import (
 // TestSnapshotSlices: never more than a slice of a snapshot waits for the disk, whatever the
 // size of the writes; what is read afterwards is what was written.
 func TestSnapshotSlices(t *testing.T) {
-	store, err := openSnapshots(t.TempDir(), newHCLog(slog.New(slog.DiscardHandler)))
+	store, err := openSnapshots(t.TempDir(), nil, newHCLog(slog.New(slog.DiscardHandler)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +62,7 @@ func TestSnapshotSlices(t *testing.T) {
 // be sent to the disk.
 func TestSnapshotCancelled(t *testing.T) {
 	base := t.TempDir()
-	store, err := openSnapshots(base, newHCLog(slog.New(slog.DiscardHandler)))
+	store, err := openSnapshots(base, nil, newHCLog(slog.New(slog.DiscardHandler)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,5 +83,29 @@ func TestSnapshotCancelled(t *testing.T) {
 	left, err := os.ReadDir(filepath.Join(base, "snapshots"))
 	if err != nil || len(left) != 0 {
 		t.Errorf("left: %v, %v", left, err)
+	}
+}
+
+// TestSnapshotOfAFailedNode: it is not written on, so that the node can be closed at once.
+func TestSnapshotOfAFailedNode(t *testing.T) {
+	failed := make(chan struct{})
+	store, err := openSnapshots(t.TempDir(), failed, newHCLog(slog.New(slog.DiscardHandler)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, trans := raft.NewInmemTransport("")
+	sink, err := store.Create(1, 1, 1, raft.Configuration{}, 1, trans)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sink.Write([]byte("x")); err != nil {
+		t.Error(err)
+	}
+	close(failed)
+	if n, err := sink.Write([]byte("x")); n != 0 || !errors.Is(err, ErrFailed) {
+		t.Errorf("wrote %d bytes after that: %v", n, err)
+	}
+	if err := sink.Cancel(); err != nil {
+		t.Error(err)
 	}
 }

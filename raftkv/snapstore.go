@@ -31,7 +31,8 @@ import (
 // So each snapshot gets a further file, "check".
 type snapshotStore struct {
 	*raft.FileSnapshotStore
-	dir string // holds the directories of the snapshots
+	dir    string          // holds the directories of the snapshots
+	failed <-chan struct{} // closed when the node has failed; may be nil
 }
 
 // A snapshotCheck is the content of the file: what raft keeps without a checksum.
@@ -44,13 +45,14 @@ type snapshotCheck struct {
 	ConfigurationIndex uint64
 }
 
-// openSnapshots opens the store in base, as raft's does.
-func openSnapshots(base string, log hclog.Logger) (*snapshotStore, error) {
+// openSnapshots opens the store in base, as raft's does. What is being written when failed
+// is closed is given up: the process is about to end, and a snapshot takes its time.
+func openSnapshots(base string, failed <-chan struct{}, log hclog.Logger) (*snapshotStore, error) {
 	s, err := raft.NewFileSnapshotStoreWithLogger(base, keepSnapshots, log)
 	if err != nil {
 		return nil, err
 	}
-	return &snapshotStore{s, filepath.Join(base, "snapshots")}, nil
+	return &snapshotStore{s, filepath.Join(base, "snapshots"), failed}, nil
 }
 
 // Create begins a snapshot.
@@ -65,7 +67,7 @@ func (s *snapshotStore) Create(version raft.SnapshotVersion, index, term uint64,
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("writing the check of a snapshot: %w", err), sink.Cancel())
 	}
-	return newSnapshotSink(sink, dir)
+	return newSnapshotSink(sink, dir, s.failed)
 }
 
 func writeCheck(dir string, c snapshotCheck) error {
