@@ -120,7 +120,7 @@ func TestPowerLoss(t *testing.T) {
 			cfg := diskConfig(t, disk)
 			cfg.Log = slog.New(slog.DiscardHandler)
 			l := &ledger{acked: make([]int, 6)}
-			for crash := range 40 {
+			for crash := range 24 { // the cost of each grows with what is there
 				operations := r.IntN(1 + r.IntN(300))
 				powerLoss(t, cfg, disk, l, r, operations)
 				disk.Fault(nil)
