@@ -100,3 +100,42 @@ func (c *conn) receive() (bool, error) {
 	c.in = c.in[:len(c.in)+n]
 	return true, nil
 }
+
+// errSilence is that of wait if nothing comes for too long.
+var errSilence = fmt.Errorf("nothing has come for %v", silence)
+
+// wait waits until connections are ready, sends on what they had to send, and has got called
+// with each that has received something.
+func (c *Conns) wait(got func(*conn) error) error {
+	n, err := syscall.EpollWait(c.epoll, c.events, int(silence.Milliseconds()))
+	switch {
+	case err == syscall.EINTR:
+		return nil
+	case err != nil:
+		return fmt.Errorf("epoll: %w", err)
+	case n == 0:
+		return errSilence
+	}
+	for _, event := range c.events[:n] {
+		if err := c.ready(c.conns[event.Fd], event.Events, got); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ready does what one of them is ready for.
+func (c *Conns) ready(one *conn, events uint32, got func(*conn) error) error {
+	if events&syscall.EPOLLOUT != 0 {
+		if err := one.send(c.epoll); err != nil {
+			return err
+		}
+	}
+	if events&^uint32(syscall.EPOLLOUT) == 0 {
+		return nil
+	}
+	if some, err := one.receive(); !some {
+		return err
+	}
+	return got(one)
+}

@@ -174,36 +174,15 @@ func (r *run) next(c *conn) error {
 
 // wait waits for answers and goes on with the connections that have got them.
 func (r *run) wait() error {
-	n, err := syscall.EpollWait(r.c.epoll, r.c.events, int(silence.Milliseconds()))
-	switch {
-	case err == syscall.EINTR:
-		return nil
-	case err != nil:
-		return fmt.Errorf("epoll: %w", err)
-	case n == 0:
-		return fmt.Errorf("no answer for %v, %d requests wait", silence, r.open)
+	err := r.c.wait(r.serve)
+	if errors.Is(err, errSilence) {
+		return fmt.Errorf("%w, %d requests wait", err, r.open)
 	}
-	for _, event := range r.c.events[:n] {
-		if err := r.serve(r.c.conns[event.Fd], event.Events); err != nil {
-			return err
-		}
-	}
-	return nil
+	return err
 }
 
-// serve does what a connection is ready for.
-func (r *run) serve(c *conn, events uint32) error {
-	if events&syscall.EPOLLOUT != 0 {
-		if err := c.send(r.c.epoll); err != nil {
-			return err
-		}
-	}
-	if events&^uint32(syscall.EPOLLOUT) == 0 {
-		return nil
-	}
-	if some, err := c.receive(); !some {
-		return err
-	}
+// serve goes on with a connection that has got something.
+func (r *run) serve(c *conn) error {
 	if !c.busy {
 		return errors.New("an answer to no request")
 	}

@@ -83,36 +83,11 @@ func (w *Watches) wait(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	n, err := syscall.EpollWait(w.c.epoll, w.c.events, int(silence.Milliseconds()))
-	switch {
-	case err == syscall.EINTR:
-		return nil
-	case err != nil:
-		return fmt.Errorf("epoll: %w", err)
-	case n == 0:
-		return fmt.Errorf("nothing has come for %v", silence)
-	}
-	for _, event := range w.c.events[:n] {
-		if err := w.serve(w.c.conns[event.Fd], event.Events); err != nil {
-			return err
-		}
-	}
-	return nil
+	return w.c.wait(w.serve)
 }
 
-// serve does what a connection is ready for.
-func (w *Watches) serve(c *conn, events uint32) error {
-	if events&syscall.EPOLLOUT != 0 {
-		if err := c.send(w.c.epoll); err != nil {
-			return err
-		}
-	}
-	if events&^uint32(syscall.EPOLLOUT) == 0 {
-		return nil
-	}
-	if some, err := c.receive(); !some {
-		return err
-	}
+// serve goes on with a connection that has got something.
+func (w *Watches) serve(c *conn) error {
 	if w.current = c; c.index == 0 {
 		return w.event(nil)
 	}

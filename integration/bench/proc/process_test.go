@@ -46,9 +46,6 @@ func TestUsage(t *testing.T) {
 	if err != nil || rss < 100<<10 || peak < rss {
 		t.Errorf("memory %d, peak %d, %v", rss, peak, err)
 	}
-	if err := p.ForgetPeak(); err != nil {
-		t.Error(err)
-	}
 	if err := p.Stop(); err != nil {
 		t.Error(err)
 	}

@@ -40,11 +40,6 @@ func (p *Process) Memory() (rss, peak int64, err error) {
 	return rss, peak, err
 }
 
-// ForgetPeak makes what is resident now the most that the program ever had.
-func (p *Process) ForgetPeak() error {
-	return os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", p.PID()), []byte("5"), 0)
-}
-
 // field returns a field of /proc/PID/status that is in kB, in bytes.
 func field(status, name string) (int64, error) {
 	_, rest, ok := strings.Cut(status, "\n"+name)
