@@ -44,7 +44,7 @@ func TestOnceWritesAndReloads(t *testing.T) {
 		if rest, ok := strings.CutPrefix(line, "check "); ok {
 			src, dest, _ := strings.Cut(rest, " ")
 			staged = src
-			if dest != c.dest("a") || filepath.Dir(src) != filepath.Dir(dest) || !isStage(filepath.Base(src), "a") {
+			if of, ok := stageOf(filepath.Base(src)); dest != c.dest("a") || filepath.Dir(src) != filepath.Dir(dest) || !ok || of != "a" {
 				t.Errorf("check_cmd is %q", line)
 			}
 			c.wantFile(src, "value=1\n")

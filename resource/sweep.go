@@ -17,12 +17,6 @@ const (
 	stageDigits = 16
 )
 
-// isStage reports whether name is that of a staged file for a file called base.
-func isStage(name, base string) bool {
-	of, ok := stageOf(name)
-	return ok && of == base
-}
-
 // stageOf returns the name of the file that a staged file is for.
 func stageOf(name string) (base string, ok bool) {
 	at := len(name) - stageDigits - len(stageMark)
