@@ -4,9 +4,7 @@
 package tree
 
 import (
-	"bytes"
 	"fmt"
-	"io"
 	"strings"
 	"testing"
 )
@@ -91,28 +89,8 @@ func BenchmarkApply(b *testing.B) {
 	}
 }
 
-// BenchmarkSnapshotValues writes and restores 100,000 files of 256 bytes.
+// BenchmarkSnapshotValues does the same with 100,000 files of 256 bytes.
 func BenchmarkSnapshotValues(b *testing.B) {
 	tr, _ := valued(b, 100_000)
-	var data bytes.Buffer
-	if _, err := tr.Snapshot().WriteTo(&data); err != nil {
-		b.Fatal(err)
-	}
-	b.Run("write", func(b *testing.B) {
-		b.SetBytes(int64(data.Len()))
-		for b.Loop() {
-			if _, err := tr.Snapshot().WriteTo(io.Discard); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
-	b.Run("restore", func(b *testing.B) {
-		b.SetBytes(int64(data.Len()))
-		b.ReportAllocs()
-		for b.Loop() {
-			if err := New().Restore(bytes.NewReader(data.Bytes())); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
+	benchmarkSnapshot(b, tr)
 }

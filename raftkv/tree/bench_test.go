@@ -234,8 +234,10 @@ func BenchmarkWaiters(b *testing.B) {
 	}
 }
 
-func BenchmarkSnapshot(b *testing.B) {
-	tr := filled(b, keysOf(100_000))
+// BenchmarkSnapshot writes and restores 100,000 files with short values.
+func BenchmarkSnapshot(b *testing.B) { benchmarkSnapshot(b, filled(b, keysOf(100_000))) }
+
+func benchmarkSnapshot(b *testing.B, tr *Tree) {
 	var data bytes.Buffer
 	if _, err := tr.Snapshot().WriteTo(&data); err != nil {
 		b.Fatal(err)
@@ -250,6 +252,7 @@ func BenchmarkSnapshot(b *testing.B) {
 	})
 	b.Run("restore", func(b *testing.B) {
 		b.SetBytes(int64(data.Len()))
+		b.ReportAllocs()
 		for b.Loop() {
 			if err := New().Restore(bytes.NewReader(data.Bytes())); err != nil {
 				b.Fatal(err)

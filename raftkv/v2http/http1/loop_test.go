@@ -246,21 +246,9 @@ func TestHalf(t *testing.T) {
 		"GET /a HTTP/1.1\r\nHost:":                                  "",
 		"PUT /a HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbo": "unexpected EOF",
 	} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		client, err := net.Dial("tcp", l.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		server, err := l.Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
-		p := serveConn(t, client, server)
+		p := freshTCP(t)
 		p.send(input)
-		if err := client.(*net.TCPConn).CloseWrite(); err != nil {
+		if err := p.Conn.(*net.TCPConn).CloseWrite(); err != nil {
 			t.Fatal(err)
 		}
 		if want != "" {
@@ -271,9 +259,6 @@ func TestHalf(t *testing.T) {
 		if want == "" && p.early != input {
 			t.Errorf("handed over with %q, want %q", p.early, input)
 		}
-		client.Close()
-		server.Close()
-		l.Close()
 	}
 }
 

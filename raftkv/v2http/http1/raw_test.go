@@ -20,6 +20,17 @@ import (
 // knows that it can read by the descriptor.
 func overTCP(t *testing.T) *pair {
 	t.Helper()
+	p := freshTCP(t)
+	for range 2 { // the second is read by the descriptor
+		p.send(request("/a"))
+		p.want("GET /a ")
+	}
+	return p
+}
+
+// freshTCP makes a pair of a TCP connection.
+func freshTCP(t *testing.T) *pair {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -40,10 +51,6 @@ func overTCP(t *testing.T) *pair {
 		p.loop.running.Wait()
 		server.Close()
 	})
-	for range 2 { // the second is read by the descriptor
-		p.send(request("/a"))
-		p.want("GET /a ")
-	}
 	return p
 }
 
