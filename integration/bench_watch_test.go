@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"confd/integration/freeport"
 )
 
 // BenchmarkWatches measures open watches over real HTTP, of the real program and of
@@ -55,7 +57,7 @@ func BenchmarkWatches(b *testing.B) {
 
 // startBenchEtcd starts an etcd for the benchmark and returns its client address.
 func startBenchEtcd(t testing.TB) string {
-	api, peer := freeAddr(t), "http://"+freeAddr(t)
+	api, peer := freeport.Addr(t), "http://"+freeport.Addr(t)
 	cmd := exec.Command("etcd", "--enable-v2", "--data-dir", filepath.Join(t.TempDir(), "etcd"), "--log-level", "error",
 		"--listen-client-urls", "http://"+api, "--advertise-client-urls", "http://"+api,
 		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "default="+peer)

@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"confd/integration/freeport"
 )
 
 // A ctlStep is one command line, for etcdctl and for confd.
@@ -365,7 +367,7 @@ func startPlainDaemon(t *testing.T) (api, peer string) {
 // startPlainEtcd starts etcd with the v2 API, without authentication, until the test ends.
 func startPlainEtcd(t *testing.T) (api, peer string) {
 	t.Helper()
-	api, peer = freeAddr(t), freeAddr(t)
+	api, peer = freeport.Addr(t), freeport.Addr(t)
 	cmd := exec.Command("etcd", "--enable-v2", "--name", "n1", "--data-dir", t.TempDir(), "--unsafe-no-fsync", "--log-level", "error",
 		"--listen-client-urls", "http://"+api, "--advertise-client-urls", "http://"+api,
 		"--listen-peer-urls", "http://"+peer, "--initial-advertise-peer-urls", "http://"+peer, "--initial-cluster", "n1=http://"+peer)

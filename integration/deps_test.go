@@ -42,7 +42,8 @@ var rooms = map[string][]string{
 	"raftkv/v2http/http1":  {},
 	"integration":          {},
 
-	"integration/bench":        {"integration/bench/load", "integration/bench/proc", "integration/bench/report"},
+	"integration/freeport":     {},
+	"integration/bench":        {"integration/bench/load", "integration/bench/proc", "integration/bench/report", "integration/freeport"},
 	"integration/bench/load":   {},
 	"integration/bench/proc":   {},
 	"integration/bench/report": {},

@@ -19,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"confd/integration/freeport"
 )
 
 // A diffStep is one request of a sequence. In target and body {root} stands for the key
@@ -286,7 +288,7 @@ func (s *diffSide) fill(step diffStep) diffStep {
 func startReference(t *testing.T) *diffSide {
 	t.Helper()
 	needs(t, "etcd")
-	client, peer := "http://"+freeAddr(t), "http://"+freeAddr(t)
+	client, peer := "http://"+freeport.Addr(t), "http://"+freeport.Addr(t)
 	cmd := exec.Command("etcd", "--enable-v2", "--name", "one", "--data-dir", t.TempDir(),
 		"--listen-client-urls", client, "--advertise-client-urls", client,
 		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "one="+peer)

@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"confd/integration/freeport"
 )
 
 // TestDiscovery: three members of Debian's etcd find each other through a token that our
@@ -28,7 +30,7 @@ func TestDiscovery(t *testing.T) {
 	}
 	var clients []string
 	for i := range 3 {
-		client := freeAddr(t)
+		client := freeport.Addr(t)
 		clients = append(clients, client)
 		startDiscovering(t, fmt.Sprintf("m%d", i), client, token)
 	}
@@ -45,7 +47,7 @@ func TestDiscovery(t *testing.T) {
 		t.Errorf("the token has %d members, want 3 (%v)", len(list.Node.Nodes), err)
 	}
 
-	late := startDiscovering(t, "late", freeAddr(t), token)
+	late := startDiscovering(t, "late", freeport.Addr(t), token)
 	if err := late.cmd.Wait(); err == nil {
 		t.Error("a fourth member ended without an error")
 	}
@@ -72,7 +74,7 @@ func (e discovering) text(t *testing.T) string {
 // startDiscovering runs an etcd until the test ends.
 func startDiscovering(t *testing.T, name, client, token string) discovering {
 	t.Helper()
-	dir, peer := t.TempDir(), "http://"+freeAddr(t)
+	dir, peer := t.TempDir(), "http://"+freeport.Addr(t)
 	e := discovering{log: filepath.Join(dir, "log")}
 	out, err := os.Create(e.log)
 	if err != nil {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -19,6 +18,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"confd/integration/freeport"
 )
 
 // daemon is a confd process with the embedded store, in a folder of its own.
@@ -29,20 +30,10 @@ type daemon struct {
 	cmd            *exec.Cmd
 }
 
-func freeAddr(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // newDaemon prepares a folder with the given files; start starts it.
 func newDaemon(t testing.TB, files map[string]string) *daemon {
 	t.Helper()
-	d := &daemon{dir: t.TempDir(), api: freeAddr(t), peer: freeAddr(t)}
+	d := &daemon{dir: t.TempDir(), api: freeport.Addr(t), peer: freeport.Addr(t)}
 	for name, text := range files {
 		path := filepath.Join(d.dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

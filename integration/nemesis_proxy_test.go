@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"confd/integration/freeport"
 )
 
 // nemProxies stands in for namespaces where they are not allowed: in front of each node's
@@ -45,7 +47,7 @@ func newNemProxies(t testing.TB, nodes int) *nemProxies {
 			t.Fatal(err)
 		}
 		p.listeners = append(p.listeners, l)
-		p.apis, p.binds = append(p.apis, freeAddr(t)), append(p.binds, freeAddr(t))
+		p.apis, p.binds = append(p.apis, freeport.Addr(t)), append(p.binds, freeport.Addr(t))
 		p.wg.Go(func() { p.serve(i, l) })
 	}
 	return p

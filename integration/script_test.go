@@ -30,6 +30,8 @@ import (
 	"testing"
 	"time"
 
+	"confd/integration/freeport"
+
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -131,17 +133,15 @@ func (ps *processes) get(ts *testscript.TestScript, name string) *process {
 	return p
 }
 
-// cmdPorts sets variables to ports that were free a moment ago.
+// cmdPorts sets variables to ports that are kept for the script.
 func cmdPorts(ts *testscript.TestScript, neg bool, args []string) {
-	var open []net.Listener
-	for _, name := range args {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	addrs, release, err := freeport.Addrs(len(args))
+	ts.Check(err)
+	ts.Defer(release)
+	for i, name := range args {
+		_, port, err := net.SplitHostPort(addrs[i])
 		ts.Check(err)
-		open = append(open, l)
-		ts.Setenv(name, fmt.Sprint(l.Addr().(*net.TCPAddr).Port))
-	}
-	for _, l := range open {
-		l.Close()
+		ts.Setenv(name, port)
 	}
 }
 

@@ -19,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"confd/integration/freeport"
 )
 
 // soakTime is how long TestSoak makes trouble, unless CONFD_SOAK says otherwise ("2h").
@@ -88,7 +90,7 @@ type soak struct {
 }
 
 func newSoak(t *testing.T, random *rand.Rand) *soak {
-	s := &soak{t: t, random: random, dir: t.TempDir(), api: freeAddr(t), peer: freeAddr(t), status: freeAddr(t)}
+	s := &soak{t: t, random: random, dir: t.TempDir(), api: freeport.Addr(t), peer: freeport.Addr(t), status: freeport.Addr(t)}
 	for _, sub := range []string{"out", "fresh", "loaded", "fail"} {
 		s.file(sub+"/.keep", "")
 	}

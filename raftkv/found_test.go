@@ -11,20 +11,18 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"confd/integration/freeport"
 )
 
-// freeAddrs returns addresses that were free a moment ago.
+// freeAddrs returns addresses that are kept until the test ends.
 func freeAddrs(t *testing.T, count int) []string {
 	t.Helper()
-	var addrs []string
-	for range count {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		addrs = append(addrs, l.Addr().String())
+	addrs, release, err := freeport.Addrs(count)
+	if err != nil {
+		t.Fatal(err)
 	}
+	t.Cleanup(release)
 	return addrs
 }
 

@@ -5,7 +5,6 @@ package etcd
 
 import (
 	"context"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"confd/integration/freeport"
 	"confd/raftkv/client"
 )
 
@@ -27,17 +27,7 @@ type server struct {
 // newServer prepares a server; start starts it.
 func newServer(t *testing.T) *server {
 	t.Helper()
-	return &server{t: t, url: "http://" + freeAddr(t), peer: "http://" + freeAddr(t), dir: filepath.Join(t.TempDir(), "data")}
-}
-
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
+	return &server{t: t, url: "http://" + freeport.Addr(t), peer: "http://" + freeport.Addr(t), dir: filepath.Join(t.TempDir(), "data")}
 }
 
 // start runs the server until the test ends or stop, and waits until it serves.

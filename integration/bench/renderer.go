@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"confd/integration/bench/proc"
+	"confd/integration/freeport"
 )
 
 // A renderer is a program that keeps files equal to templates, with the store it reads.
@@ -46,6 +47,7 @@ type site struct {
 	dir     string
 	client  string // HOST:PORT of the store
 	peer    string
+	release func()        // gives the ports back; nil if there are none
 	store   *proc.Process // nil if none runs, or the renderer is its own
 	process *proc.Process // the renderer; nil if none runs
 	placed  *placed       // told of each file in out
@@ -63,11 +65,11 @@ func (b *bench) newSite(r renderer) (*site, error) {
 			return s, err
 		}
 	}
-	addrs, err := proc.FreeAddrs(2)
+	addrs, release, err := freeport.Addrs(2)
 	if err != nil {
 		return s, err
 	}
-	s.client, s.peer = addrs[0], addrs[1]
+	s.client, s.peer, s.release = addrs[0], addrs[1], release
 	s.placed, err = watchPlaced(filepath.Join(dir, "out"))
 	return s, err
 }
@@ -83,6 +85,9 @@ func (s *site) close() error {
 	}
 	if s.placed != nil {
 		err = errors.Join(err, s.placed.close())
+	}
+	if s.release != nil {
+		s.release()
 	}
 	return errors.Join(err, os.RemoveAll(s.dir))
 }

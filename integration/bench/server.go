@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"confd/integration/bench/proc"
+	"confd/integration/freeport"
 )
 
 // startTimeout is how long a server may take until it serves writes.
@@ -29,9 +30,10 @@ type program struct {
 
 // A server is one node of a program, or several that are a cluster.
 type server struct {
-	name   string
-	nodes  []*node
-	leader *node // as findLeader has found it
+	name    string
+	nodes   []*node
+	release func() // gives the ports back; nil if there are none
+	leader  *node  // as findLeader has found it
 }
 
 // A node is one process of a server. It keeps its folder and addresses when it is started
@@ -84,10 +86,11 @@ type how struct {
 func (p *program) start(ctx context.Context, dir string, h how) (*server, error) {
 	s := &server{name: p.name}
 	count := max(h.nodes, 1)
-	addrs, err := proc.FreeAddrs(2 * count)
+	addrs, release, err := freeport.Addrs(2 * count)
 	if err != nil {
 		return s, err
 	}
+	s.release = release
 	var cluster []string
 	for i := range count {
 		n := &node{program: p, name: string(rune('a' + i)), client: addrs[2*i], peer: addrs[2*i+1], wrap: h.wrap, extra: h.extra}
@@ -181,6 +184,9 @@ func (s *server) stop() error {
 			errs = append(errs, n.Stop())
 		}
 		errs = append(errs, os.RemoveAll(n.dir))
+	}
+	if s.release != nil {
+		s.release()
 	}
 	return errors.Join(errs...)
 }

@@ -16,6 +16,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"confd/integration/freeport"
 )
 
 func TestEndpoints(t *testing.T) {
@@ -142,7 +144,7 @@ func TestFailover(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name+" "+tt.kind, func(t *testing.T) {
-			first := "http://" + freeAddr(t)
+			first := "http://" + freeport.Addr(t)
 			if tt.first != nil {
 				first = serve(t, tt.first)
 			}
@@ -182,7 +184,7 @@ func TestFailover(t *testing.T) {
 }
 
 func TestAllEndpointsFail(t *testing.T) {
-	a, b := "http://"+freeAddr(t), "http://"+freeAddr(t)
+	a, b := "http://"+freeport.Addr(t), "http://"+freeport.Addr(t)
 	c := newClient(t, Config{}, a, b)
 	for _, kind := range []string{reads, writes} {
 		_, err := call(c, kind)

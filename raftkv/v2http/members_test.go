@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"confd/integration/freeport"
 	"confd/raftkv"
 )
 
@@ -224,7 +225,7 @@ func startEtcdCluster(t *testing.T) (client, peer *side) {
 	t.Helper()
 	var clients, peers, cluster []string
 	for i := range 3 {
-		clients, peers = append(clients, freeAddr(t)), append(peers, freeAddr(t))
+		clients, peers = append(clients, freeport.Addr(t)), append(peers, freeport.Addr(t))
 		cluster = append(cluster, fmt.Sprintf("m%d=http://%s", i, peers[i]))
 	}
 	var waits []func()

@@ -18,6 +18,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"confd/integration/freeport"
 )
 
 // A side is one of the two servers that are compared.
@@ -33,7 +35,7 @@ type side struct {
 // startSides starts etcd and our handler over a fake node that calls itself the same.
 func startSides(t *testing.T) (theirs, ours *side, node *fakeNode) {
 	t.Helper()
-	client, peer := freeAddr(t), freeAddr(t)
+	client, peer := freeport.Addr(t), freeport.Addr(t)
 	startEtcd(t, "one", client, peer, "one=http://"+peer)()
 	h, node := newTestHandler(Options{})
 	node.now = time.Now
@@ -87,17 +89,6 @@ func startEtcd(t *testing.T, name, client, peer, cluster string, more ...string)
 		}
 		t.Fatalf("etcd does not serve:\n%s", &log)
 	}
-}
-
-// freeAddr returns a loopback address that nobody listens on.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // A call is a request. In target and body {N} stands for the index N after the base, {key:N}

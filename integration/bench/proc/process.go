@@ -9,7 +9,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"syscall"
@@ -96,18 +95,4 @@ func (p *Process) Stop() error {
 func (p *Process) Kill() {
 	p.cmd.Process.Kill() // fails only if it has ended
 	<-p.done
-}
-
-// FreeAddrs returns n addresses of the loopback interface that nobody listens on.
-func FreeAddrs(n int) ([]string, error) {
-	var addrs []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer l.Close() // after all, so that they differ
-		addrs = append(addrs, l.Addr().String())
-	}
-	return addrs, nil
 }
