@@ -6,6 +6,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"confd/integration/bench/load"
@@ -149,7 +150,9 @@ func (r *sizeRun) addAmong(ctx context.Context) error {
 			what := fmt.Sprintf("put among %d keys, %s", all[i].k.keys, connections(sizeConns))
 			r.t.Add(throughput(what, report.Goal{}, report.Goal{}, found[i], found[i+2])...)
 		}
-		r.t.Add(report.Row{What: "p50 of a put among many keys beside among few", Ours: quotients(p50[1], p50[0]), Peer: quotients(p50[3], p50[2])})
+		steps := math.Log(float64(r.many.keys)) / math.Log(float64(r.few.keys))
+		r.t.Add(report.Row{What: "p50 of a put among many keys beside among few", Goal: report.Own(steps, fmt.Sprintf("≤ %.2g, as log n", steps)),
+			Ours: quotients(p50[1], p50[0]), Peer: quotients(p50[3], p50[2])})
 		return nil
 	})
 }
