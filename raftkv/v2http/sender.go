@@ -41,14 +41,16 @@ type sender struct {
 	running bool
 }
 
-// senders share the streams of a handler.
+// senders share the streams of a handler. They leave half of the processors alone: while all
+// of them have something to run, Go looks only each 10 ms for requests that have come, and
+// events that follow each other would not go together.
 type senders struct {
-	all  []sender // one for each processor
+	all  []sender
 	next atomic.Uint32
 }
 
 func (ss *senders) init(h *Handler) {
-	ss.all = make([]sender, runtime.GOMAXPROCS(0))
+	ss.all = make([]sender, max(1, runtime.GOMAXPROCS(0)/2))
 	for i := range ss.all {
 		ss.all[i].h = h
 	}
