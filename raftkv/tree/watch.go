@@ -19,19 +19,27 @@ const streamBuffer = 512 + 128
 // those that lay in the past when the watch began), when the tree was restored, or by
 // Close.
 type Watcher struct {
-	C     <-chan *Event
-	Start uint64 // index of the tree when the watch began
+	C         <-chan *Event
+	Start     uint64 // index of the tree when the watch began
+	Key       string // what is watched, clean
+	Recursive bool   // and what is below it
 
-	c         chan *Event
-	hub       *hub
-	recursive bool
-	stream    bool
-	since     uint64
+	c      chan *Event
+	tree   *Tree
+	stream bool
+	since  uint64
 
 	// Guarded by hub.mu.
 	spot   *spot  // nil once it has ended
 	pos    int    // in the spot's list
+	count  int    // how many it stands for; see Join
 	notify func() // see Notify; may be nil
+}
+
+// newWatcher returns a watcher that is not registered, with room for so many events.
+func newWatcher(t *Tree, key string, recursive, stream bool, size int) *Watcher {
+	c := make(chan *Event, size)
+	return &Watcher{C: c, Key: key, Recursive: recursive, c: c, tree: t, stream: stream, count: 1}
 }
 
 // A hub knows who waits for what.
@@ -66,13 +74,11 @@ func (h *hub) init() {
 // event and ends. If since lies before the history the error is an *Error, code 401.
 func (t *Tree) Watch(key string, recursive, stream bool, since uint64) (*Watcher, error) {
 	key = CleanKey(key)
-	w := &Watcher{hub: &t.hub, recursive: recursive, stream: stream, since: since}
 
 	// From here to the end, so that no event is between the history and the hub.
 	t.hub.mu.Lock()
 	defer t.hub.mu.Unlock()
 	v := t.view.Load()
-	w.Start = v.index
 	var past []*Event
 	if since != 0 && since <= v.index {
 		if oldest := v.oldest(); since < oldest {
@@ -94,8 +100,8 @@ func (t *Tree) Watch(key string, recursive, stream bool, since uint64) (*Watcher
 	if stream {
 		size = len(past) + streamBuffer
 	}
-	w.c = make(chan *Event, size)
-	w.C = w.c
+	w := newWatcher(t, key, recursive, stream, size)
+	w.Start, w.since = v.index, since
 	for _, e := range past {
 		w.c <- e
 	}
@@ -103,17 +109,18 @@ func (t *Tree) Watch(key string, recursive, stream bool, since uint64) (*Watcher
 		close(w.c)
 		return w, nil
 	}
-	t.hub.add(key, w)
+	t.hub.add(w)
 	return w, nil
 }
 
 // Close ends the watch and frees it. It may be called more than once, and while
 // another goroutine receives from C.
 func (w *Watcher) Close() {
-	w.hub.mu.Lock()
-	defer w.hub.mu.Unlock()
+	h := &w.tree.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	if w.spot != nil {
-		w.hub.end(w)
+		h.end(w)
 	}
 }
 
@@ -121,8 +128,8 @@ func (w *Watcher) Close() {
 // something already, so that nobody need wait at C. f must return soon and not call the
 // tree: all events wait for it.
 func (w *Watcher) Notify(f func()) {
-	w.hub.mu.Lock()
-	defer w.hub.mu.Unlock()
+	w.tree.hub.mu.Lock()
+	defer w.tree.hub.mu.Unlock()
 	w.notify = f
 	if w.spot == nil || len(w.c) > 0 {
 		f()
@@ -155,19 +162,19 @@ func (h *hub) drop(s *spot) {
 
 // list returns where the spot keeps such watchers as w.
 func (s *spot) list(w *Watcher) *[]*Watcher {
-	if w.recursive {
+	if w.Recursive {
 		return &s.trees
 	}
 	return &s.exact
 }
 
 // add registers a watcher. The caller holds mu.
-func (h *hub) add(key string, w *Watcher) {
-	w.spot = h.at(key)
+func (h *hub) add(w *Watcher) {
+	w.spot = h.at(w.Key)
 	list := w.spot.list(w)
 	w.pos = len(*list)
 	*list = append(*list, w)
-	h.watchers++
+	h.watchers += w.count
 }
 
 // end closes a registered watcher and puts the last of its list in its place. The
@@ -181,7 +188,7 @@ func (h *hub) end(w *Watcher) {
 	*list = (*list)[:last]
 	h.drop(w.spot)
 	w.spot = nil
-	h.watchers--
+	h.watchers -= w.count
 	close(w.c)
 	w.tell()
 }
@@ -204,7 +211,7 @@ func (h *hub) deliver(list *[]*Watcher, e *Event) {
 			}
 		default:
 			h.end(w) // too slow
-			h.cutOff++
+			h.cutOff += uint64(w.count)
 		}
 	}
 }

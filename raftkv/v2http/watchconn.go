@@ -48,10 +48,15 @@ type watchConn struct {
 	stream  bool
 	reuse   bool // the client wants the connection back
 
+	// Of a stream over plain TCP; sender is nil of others. Who has the connection, the sender
+	// or if it is busy a goroutine of its own, sets watcher, with sender.mu held.
 	raw    syscall.RawConn
-	sender *sender // of a stream over plain TCP, else nil
-	woken  bool    // guarded by sender.mu: there may be something to send
-	busy   bool    // guarded by sender.mu: a goroutine of its own has the connection
+	sender *sender
+	feed   *feed  // owned by the sender; nil if it has none
+	pos    int    // in the feed's list
+	from   uint64 // it has the events up to this index, though its watcher may have them, too
+	busy   bool   // guarded by sender.mu
+	ending bool   // guarded by sender.mu: end was called
 
 	reading sync.WaitGroup
 	next    [1]byte // owned by read
@@ -81,12 +86,10 @@ func (h *Handler) takeOver(w http.ResponseWriter, r *http.Request, watcher *tree
 		h.senders.assign(c)
 	}
 	if !h.watches.add(c) {
-		watcher.Close()
+		c.end()
 	}
 	c.reading.Go(c.read)
-	if c.sender != nil {
-		watcher.Notify(c.wake)
-	} else {
+	if c.sender == nil || !c.handBack() {
 		go c.send()
 	}
 	return true
@@ -118,7 +121,7 @@ func (c *watchConn) read() {
 		}
 	}
 	if c.gone {
-		c.watcher.Close()
+		c.end()
 	}
 }
 

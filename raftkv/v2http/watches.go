@@ -56,7 +56,7 @@ func (ws *watches) end() {
 	defer ws.mu.Unlock()
 	ws.ended = true
 	for c := range ws.conns {
-		c.watcher.Close()
+		c.end()
 	}
 	for len(ws.conns) > 0 {
 		ws.none.Wait()
