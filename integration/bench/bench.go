@@ -52,7 +52,7 @@ func measure(ctx context.Context, o options, stdout io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
-	path, err := build(ctx, b.dir)
+	path, err := build(ctx, b.dir, "confd")
 	if err != nil {
 		return err
 	}

@@ -19,13 +19,13 @@ import (
 	"confd/integration/bench/load"
 )
 
-// build builds confd as it is shipped, below dir, and returns its path.
-func build(ctx context.Context, dir string) (string, error) {
-	path := filepath.Join(dir, "confd")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, "confd")
+// build builds a program of this module as confd is shipped, in dir, and returns its path.
+func build(ctx context.Context, dir, pkg string) (string, error) {
+	path := filepath.Join(dir, filepath.Base(pkg))
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, pkg)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building confd: %w\n%s", err, out)
+		return "", fmt.Errorf("building %s: %w\n%s", pkg, err, out)
 	}
 	return path, nil
 }

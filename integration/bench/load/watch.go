@@ -25,6 +25,7 @@ type Watches struct {
 	opening int                 // watches without the headers of an answer
 	event   func([]byte) error  // called for the connection current
 	current *conn               // whose event it is
+	at      time.Time           // when that has come
 	request func([]byte) []byte // of a watch
 }
 
@@ -88,7 +89,8 @@ func (w *Watches) wait(ctx context.Context) error {
 
 // serve goes on with a connection that has got something.
 func (w *Watches) serve(c *conn) error {
-	if w.current = c; c.index == 0 {
+	w.current, w.at = c, time.Now()
+	if c.index == 0 {
 		return w.event(nil)
 	}
 	had := c.head > 0

@@ -119,7 +119,7 @@ func (r *watchRun) event(text []byte) error {
 	}
 	of := &r.open[n-(r.sent-len(r.open))]
 	of.missing--
-	of.told = time.Now()
+	of.told = r.w.at
 	r.settle()
 	return nil
 }
@@ -138,7 +138,7 @@ func (r *watchRun) answer(c *conn) error {
 	}
 	c.busy = false
 	c.reset()
-	r.open[len(r.open)-1].acked = time.Now()
+	r.open[len(r.open)-1].acked = r.w.at
 	r.settle()
 	return nil
 }
