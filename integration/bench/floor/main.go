@@ -87,17 +87,18 @@ func (s *server) answer(conn net.Conn) {
 	}
 }
 
-// open makes a stream of a connection.
+// open makes a stream of a connection. No write comes between its headers and its first event.
 func (s *server) open(conn *net.TCPConn) {
-	if _, err := conn.Write([]byte("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")); err != nil {
-		return
-	}
 	f, err := conn.File() // which blocks
 	if err != nil {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if _, err := f.WriteString("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"); err != nil {
+		f.Close()
+		return
+	}
 	s.next = (s.next + 1) % len(s.senders)
 	s.senders[s.next].add(f)
 }
