@@ -115,3 +115,14 @@ func TestStreamAhead(t *testing.T) {
 		}
 	}
 }
+
+// TestSendersLeaveProcessors: half of them at least are for requests.
+func TestSendersLeaveProcessors(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	for procs, want := range map[int]int{1: 1, 2: 1, 3: 1, 4: 2, 8: 4} {
+		runtime.GOMAXPROCS(procs)
+		if h, _ := newTestHandler(Options{}); len(h.senders.all) != want {
+			t.Errorf("%d senders on %d processors, want %d", len(h.senders.all), procs, want)
+		}
+	}
+}
