@@ -21,6 +21,7 @@ const openAtOnce = 100
 // concurrently.
 type Watches struct {
 	c       *Conns // the first writes, the others watch
+	addr    netip.AddrPort
 	stream  bool
 	opening int                 // watches without the headers of an answer
 	event   func([]byte) error  // called for the connection current
@@ -33,12 +34,29 @@ type Watches struct {
 // appends: streams of events, or polls that are asked for anew after each event. Writes
 // go to the address. The caller closes them.
 func Watch(addr string, stream bool, request func([]byte) []byte) (*Watches, error) {
-	c, err := Dial(addr, 1)
+	to, err := netip.ParseAddrPort(addr)
+	if err != nil {
+		return nil, fmt.Errorf("address: %w", err)
+	}
+	c, err := Dial(addr, 0)
 	if err != nil {
 		return nil, err
 	}
+	c.conns = append(c.conns, &conn{fd: -1}) // see renew
 	c.events = make([]syscall.EpollEvent, 256)
-	return &Watches{c: c, stream: stream, request: request}, nil
+	return &Watches{c: c, addr: to, stream: stream, request: request}, nil
+}
+
+// renew makes the connection that writes, anew for each job: a server does not wait long for
+// the first request of one, and it may take time to open many watches.
+func (w *Watches) renew() error {
+	c, err := dial(w.c.epoll, w.addr, 0)
+	if err != nil {
+		return err
+	}
+	w.c.conns[0].close()
+	w.c.conns[0] = c
+	return nil
 }
 
 // Close closes all connections.

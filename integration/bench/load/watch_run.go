@@ -36,6 +36,9 @@ type written struct {
 func (w *Watches) Write(ctx context.Context, job Writes) (Seen, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	if err := w.renew(); err != nil {
+		return Seen{}, err
+	}
 	r := &watchRun{Writes: job, w: w, got: make([]int, len(w.c.conns)), seen: Seen{Woken: new(Histogram), After: new(Histogram)}}
 	w.event = r.event
 	warm := time.Now().Add(job.For / 10)

@@ -6,10 +6,12 @@ package load
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -138,5 +140,40 @@ func TestWatchesFail(t *testing.T) {
 	job.Watchers = 1
 	if _, err := w.Write(t.Context(), job); err == nil || !strings.Contains(err.Error(), "which has none") {
 		t.Errorf("an event at a watcher without one: %v", err)
+	}
+}
+
+// TestWatchesConnectLate: the connection that writes is made when it is used. Servers do not
+// wait long for the first request.
+func TestWatchesConnectLate(t *testing.T) {
+	var connected atomic.Int32
+	s := httptest.NewUnstartedServer(&hub{waiting: make(map[chan string]bool)})
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			connected.Add(1)
+		}
+	}
+	s.Start()
+	t.Cleanup(s.Close)
+	addr := strings.TrimPrefix(s.URL, "http://")
+	w, err := Watch(addr, true, func(buf []byte) []byte {
+		return append(buf, "GET /all?stream HTTP/1.1\r\nHost: x\r\n\r\n"...)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.Close)
+	if err := w.Open(t.Context(), addr, 2); err != nil {
+		t.Fatal(err)
+	}
+	if got := connected.Load(); got != 2 {
+		t.Errorf("%d connections for two watches", got)
+	}
+	for range 2 {
+		job := writes(2, 1)
+		job.Total = 3
+		if seen, err := w.Write(t.Context(), job); err != nil || seen.Writes != 3 {
+			t.Errorf("%d writes, %v", seen.Writes, err)
+		}
 	}
 }
