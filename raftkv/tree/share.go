@@ -40,7 +40,7 @@ func (w *Watcher) Split() *Watcher {
 	if w.spot == nil {
 		return nil
 	}
-	one := newWatcher(w.tree, w.Key, w.Recursive, true, streamBuffer)
+	one := newWatcher(w.tree, w.Key, w.Recursive, true, len(w.c)+streamBuffer)
 	one.Start = w.tree.view.Load().index
 	for range len(w.c) { // nobody else sends or receives now
 		e := <-w.c

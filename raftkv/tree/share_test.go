@@ -130,3 +130,28 @@ func TestAhead(t *testing.T) {
 		}
 	}
 }
+
+// TestShareThePast: who has more of the past than a stream may be behind can be split, too.
+func TestShareThePast(t *testing.T) {
+	tr := New()
+	const past = streamBuffer + 100
+	write(t, tr, past)
+	feed, err := tr.Watch("/a", false, true, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := tr.Watch("/a", false, true, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if index, ok := w.Join(feed); !ok || index != past {
+		t.Fatalf("joined %v at %d", ok, index)
+	}
+	one := feed.Split()
+	for range streamBuffer {
+		write(t, tr, 1)
+	}
+	if got, ended := has(one); ended || len(got) != past+streamBuffer {
+		t.Errorf("%d events, ended %v", len(got), ended)
+	}
+}
