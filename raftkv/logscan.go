@@ -41,7 +41,7 @@ type segmentScan struct {
 // scanSegment reads a whole file, and stops at the first batch that is not all there.
 func scanSegment(f io.ReaderAt) (segmentScan, error) {
 	var s segmentScan
-	r := bufio.NewReaderSize(io.NewSectionReader(f, 0, math.MaxInt64), 256<<10)
+	r := bufio.NewReaderSize(io.NewSectionReader(f, 0, math.MaxInt64), 64<<10)
 	sum := crc32.New(castagnoli)
 	if _, err := io.CopyN(sum, r, segmentHeader); err == nil {
 		if err := s.batches(r, sum.Sum32()); err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
@@ -102,12 +102,20 @@ func (s *runningSum) Write(p []byte) (int, error) {
 }
 
 // lastNonZero returns the end of what is not zero in f at or behind from. Nearly all of a
-// file of the log is zeros, so whole blocks are compared, and bytes only in one that has
-// something.
+// file of the log is zeros, most of which were never written: those are passed by. Of the
+// rest whole blocks are compared, and bytes only in one that has something.
 func lastNonZero(f io.ReaderAt, from int64) (int64, error) {
 	const block = 64 << 10
-	end, buf, zeros := from, make([]byte, block), make([]byte, block)
+	var buf, zeros []byte
+	end := from
 	for at := from; ; {
+		var err error
+		if at, err = nextData(f, at); err == io.EOF {
+			return end, nil
+		}
+		if buf == nil {
+			buf, zeros = make([]byte, block), make([]byte, block)
+		}
 		n, err := f.ReadAt(buf, at)
 		if !bytes.Equal(buf[:n], zeros[:n]) {
 			end = at + int64(len(bytes.TrimRight(buf[:n], "\x00")))
