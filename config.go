@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -138,6 +139,9 @@ func (s *settings) toDefault(o option) {
 // readConfigFile reads confd.toml. A missing file is an error only if the user named
 // it.
 func readConfigFile(path string, named bool) (given, error) {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && !named {
+		return nil, nil // as most often; the document takes a millisecond to make
+	}
 	doc := configDocument()
 	err := resource.DecodeStrict(path, doc.Interface())
 	if errors.Is(err, fs.ErrNotExist) && !named {
