@@ -62,6 +62,7 @@ func main() {
 	ctx, cancel := context.WithCancel(context.Background())
 	ends := make(chan os.Signal, 2)
 	signal.Notify(ends, syscall.SIGINT, syscall.SIGTERM)
+	garbage := loosen(os.Getenv)
 	go func() { // lives as long as the process
 		<-ends
 		cancel()
@@ -85,6 +86,7 @@ func main() {
 		stdout:  os.Stdout,
 		stderr:  os.Stderr,
 		hangups: hangups,
+		garbage: garbage,
 	}))
 }
 
@@ -104,6 +106,7 @@ type system struct {
 	stdin          io.Reader // nil is empty
 	stdout, stderr io.Writer
 	hangups        <-chan os.Signal // SIGHUP: read the resources again
+	garbage        *collector       // nil = as Go does it
 }
 
 // A program is one run of confd: what was asked for, and where it runs.

@@ -73,10 +73,20 @@ func (p *program) renderUntil(ctx context.Context, runner *resource.Runner) {
 	work.Go(func() { p.awaitHangups(ctx, runner, systemd) })
 	work.Go(func() { p.watchConfDir(ctx, runner) })
 	work.Go(func() { systemd.run(ctx, runner) })
+	work.Go(func() { p.tightenAfter(ctx, runner.Passed()) })
 	<-ctx.Done()
 	systemd.send("STOPPING=1")
 	p.log.Info("ending; a reload that is running is waited for", "at_most", p.pace.stopTimeout)
 	work.Wait()
+}
+
+// tightenAfter ends the start, as far as garbage is concerned, when passed is closed.
+func (p *program) tightenAfter(ctx context.Context, passed <-chan struct{}) {
+	select {
+	case <-passed:
+		p.garbage.tighten()
+	case <-ctx.Done():
+	}
 }
 
 // render keeps the resources rendered until ctx ends.
