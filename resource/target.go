@@ -139,7 +139,7 @@ func kind(mode fs.FileMode) string {
 
 // holds reports whether the rest of f is content.
 func holds(f io.Reader, content []byte) (bool, error) {
-	buf := make([]byte, 64<<10)
+	buf := make([]byte, min(len(content)+1, 64<<10)) // as most files are small
 	for {
 		n, err := f.Read(buf)
 		if n > len(content) || !bytes.Equal(buf[:n], content[:n]) {

@@ -4,13 +4,16 @@
 package resource
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"golang.org/x/sys/unix"
 )
@@ -137,5 +140,29 @@ func TestDestFaults(t *testing.T) {
 				t.Errorf("it says the same twice: %v", err)
 			}
 		})
+	}
+}
+
+// TestHolds compares contents of all kinds of lengths with files that have them, and with
+// files that differ in one byte or in their length, read in pieces of any size.
+func TestHolds(t *testing.T) {
+	for _, n := range []int{0, 1, 2, 511, 64<<10 - 1, 64 << 10, 64<<10 + 1, 200 << 10} {
+		content := bytes.Repeat([]byte("x"), n)
+		files := map[string]bool{string(content): true, string(content) + "x": false}
+		if n > 0 {
+			files[string(content[1:])] = false
+			files["y"+string(content[1:])] = false
+			files[string(content[1:])+"y"] = false
+		}
+		for file, want := range files {
+			for name, f := range map[string]io.Reader{
+				"whole": strings.NewReader(file), "halves": iotest.HalfReader(strings.NewReader(file)),
+				"end with data": iotest.DataErrReader(strings.NewReader(file)),
+			} {
+				if got, err := holds(f, content); err != nil || got != want {
+					t.Errorf("%s: %d bytes, a file of %d: %v, %v, want %v", name, n, len(file), got, err, want)
+				}
+			}
+		}
 	}
 }

@@ -59,11 +59,11 @@
 package template
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -236,9 +236,9 @@ func readFile(path string) (string, os.FileInfo, error) {
 	if info, err = f.Stat(); err != nil {
 		return "", nil, err
 	}
-	var text strings.Builder
-	text.Grow(int(info.Size()))
-	if _, err := io.Copy(&text, f); err != nil {
+	var text bytes.Buffer // without a buffer beside it, as for io.Copy
+	text.Grow(int(info.Size()) + bytes.MinRead)
+	if _, err := text.ReadFrom(f); err != nil {
 		return "", nil, err
 	}
 	return text.String(), info, nil
