@@ -43,6 +43,7 @@ type conn struct {
 	now     time.Time             // of what was done last, about
 	unsure  bool                  // there may be something to read that nobody will tell of
 	over    bool                  // the answer was the last
+	fd      int                   // while serveRaw is called, else -1
 }
 
 // RemoteAddr returns the address of the client.
@@ -193,8 +194,12 @@ func (c *conn) Write(b []byte) (int, error) {
 	if c.writeErr != nil {
 		return 0, c.writeErr
 	}
-	var n int
-	n, c.writeErr = c.rwc.Write(b)
+	n := c.writeRaw(b)
+	if n < len(b) && c.writeErr == nil {
+		var rest int
+		rest, c.writeErr = c.rwc.Write(b[n:])
+		n += rest
+	}
 	return n, c.writeErr
 }
 

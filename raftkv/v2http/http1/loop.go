@@ -100,7 +100,7 @@ func (l *listener) Accept() (net.Conn, error) {
 
 // serve serves a connection in a goroutine of its own.
 func (l *Loop) serve(rwc net.Conn) {
-	c := &conn{loop: l, rwc: rwc}
+	c := &conn{loop: l, rwc: rwc, fd: -1}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ending.Load() {

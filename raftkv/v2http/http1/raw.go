@@ -67,8 +67,10 @@ func (c *conn) idleRaw(now time.Time) bool {
 // returns. So nothing here may read from the connection, close it or hand it over.
 func (c *conn) serveRaw(fd uintptr) bool {
 	c.acquire()
+	c.fd = int(fd)
+	defer func() { c.fd = -1 }()
 	for {
-		n, err := syscall.Read(int(fd), c.buf[:])
+		n, err := readNow(c.fd, c.buf[:])
 		switch {
 		case err == syscall.EINTR:
 			continue
@@ -87,6 +89,26 @@ func (c *conn) serveRaw(fd uintptr) bool {
 			return false
 		}
 	}
+}
+
+// writeRaw writes what the socket takes at once of b, if this is called below serveRaw, and
+// returns how much that is.
+func (c *conn) writeRaw(b []byte) int {
+	sent := 0
+	for c.fd >= 0 && sent < len(b) {
+		n, err := writeNow(c.fd, b[sent:])
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case err == syscall.EAGAIN:
+			return sent
+		case err != nil:
+			c.writeErr = err
+			return sent
+		}
+		sent += n
+	}
+	return sent
 }
 
 // answerWhole answers the requests that have been read. It reports false if there is one

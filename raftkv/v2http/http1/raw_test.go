@@ -235,3 +235,23 @@ func ask(addr string, many int) error {
 	}
 	return nil
 }
+
+// TestRawLarge: what the socket does not take at once is sent when the client has read.
+func TestRawLarge(t *testing.T) {
+	p := overTCP(t)
+	body := strings.Repeat("0123456789abcdef", 1<<20) // more than the sockets hold
+	p.loop.config.Handler = large(body)
+	for range 2 {
+		p.send(request("/a"))
+		p.want(body)
+	}
+}
+
+// large is a handler that answers with one long write.
+type large string
+
+func (l large) Takes(*Request) bool { return true }
+
+func (l large) Serve(_ context.Context, r *Request, client Client) {
+	_, _ = client.Write(append(r.AppendEnd(AppendStatus(nil, 200), len(l)), l...))
+}
