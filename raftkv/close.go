@@ -34,6 +34,7 @@ func (n *Node) close() error {
 	n.dismiss()
 	close(n.closing)
 	n.cancel()
+	n.queue.giveUp()
 	n.peers.close()
 	// Raft forgets entries that are on their way to the state machine when it stops,
 	// and never answers for them. So first nothing must be on its way.

@@ -55,8 +55,8 @@ type Config struct {
 	// After 0.6 of it a majority of followers that miss the leader hold an election.
 	ElectionTimeout time.Duration
 
-	// Timeout is how long Do and Linearizable wait at most, for a leader too; default 5 s
-	// and two election timeouts, as etcd.
+	// Timeout is how long Do and Linearizable wait at most, for a leader too, Do a twentieth
+	// longer at times; default 5 s and two election timeouts, as etcd.
 	Timeout time.Duration
 
 	// StallTimeout is how long one write to the log may take before the node counts

@@ -26,7 +26,14 @@ func (n *Node) forward(b *batch, to *route) {
 	ctx, cancel := context.WithTimeoutCause(to.ctx, n.cfg.Timeout, ErrTimeout)
 	defer cancel()
 	ops := b.operations()
+	n.queue.depart(b)
 	answer, err := n.peers.client(to.leader).call(ctx, kindForward, fsm.AppendBatch(nil, 0, ops))
+	index, size := binary.Uvarint(answer)
+	var late error // this node has not got it
+	if err == nil && size > 0 {
+		late = n.fsm.WaitShown(ctx, index)
+	}
+	n.queue.arrive(b)
 	switch {
 	case errors.Is(err, errUnreachable):
 		n.log.Debug("the leader is not reached", "leader", n.label(to.leader), "err", err)
@@ -40,20 +47,18 @@ func (n *Node) forward(b *batch, to *route) {
 		return
 	}
 	n.counts.forwarded.Add(uint64(len(ops)))
-	index, size := binary.Uvarint(answer)
-	if size <= 0 {
+	switch {
+	case size <= 0:
 		n.answerAll(b.requests, fmt.Errorf("the leader's answer cannot be read: %w", fsm.ErrFormat))
-		return
+	case late != nil:
+		n.answerAll(b.requests, fmt.Errorf("carried out by the leader, but this node does not have entry %d yet: %w", index, context.Cause(ctx)))
+	default:
+		n.takeResults(b.requests, answer[size:])
 	}
-	n.takeResults(ctx, b.requests, index, answer[size:])
 }
 
-// takeResults waits until this node has what the leader has done, and answers.
-func (n *Node) takeResults(ctx context.Context, requests []*request, index uint64, answer []byte) {
-	if err := n.fsm.WaitShown(ctx, index); err != nil {
-		n.answerAll(requests, fmt.Errorf("carried out by the leader, but this node does not have entry %d yet: %w", index, context.Cause(ctx)))
-		return
-	}
+// takeResults answers with what the leader has done, which this node has, too.
+func (n *Node) takeResults(requests []*request, answer []byte) {
 	var again []*request
 	for i, r := range requests {
 		if r.op == (fsm.Op{}) {

@@ -201,7 +201,7 @@ func TestProposalErrors(t *testing.T) {
 // TestQueueOfNextLeader shows that batches which a silent leader does not answer hold up
 // nothing that goes to the next one.
 func TestQueueOfNextLeader(t *testing.T) {
-	q := newQueue(1 << 20)
+	q := newQueue(1<<20, time.Second)
 	next := func() *batch {
 		t.Helper()
 		if err := q.put(newRequest().(*request)); err != nil {
@@ -245,7 +245,7 @@ func TestGather(t *testing.T) {
 		{"a batch is full", maxBatchOps, 16, 16, 100 * time.Millisecond, 0},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			q := newQueue(1 << 20)
+			q := newQueue(1<<20, time.Second)
 			put := func() {
 				if err := q.put(&request{done: make(chan struct{}, 1)}); err != nil {
 					t.Error(err)
@@ -275,7 +275,7 @@ func TestGather(t *testing.T) {
 }
 
 func TestQueue(t *testing.T) {
-	q := newQueue(4 << 20)
+	q := newQueue(4<<20, time.Second)
 	q.open(2, true)
 	next := func() *batch { b, _, _ := q.take(); return b }
 	request := func(size int) *request { r := newRequest().(*request); r.size = size; return r }

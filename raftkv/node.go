@@ -113,7 +113,7 @@ func newNode(cfg Config) *Node {
 		started:      cfg.Now(),
 		tree:         tree.New(),
 		clock:        newClock(cfg.Now, cfg.Log),
-		queue:        newQueue(max(64<<20, 4*cfg.MaxValue)),
+		queue:        newQueue(max(64<<20, 4*cfg.MaxValue), cfg.Timeout),
 		refusals:     make(map[string]time.Time),
 		requests:     sync.Pool{New: newRequest},
 		readers:      newReaders(),
@@ -408,7 +408,7 @@ func (n *Node) fail(err error) {
 	n.failOnce.Do(func() {
 		n.err = err
 		n.log.Error("the node has failed", "err", err)
-		n.queue.close(ErrFailed)
+		n.queue.fail(ErrFailed)
 		close(n.failed)
 	})
 }

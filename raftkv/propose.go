@@ -32,10 +32,10 @@ const (
 
 // A request is an operation on its way through the log.
 type request struct {
-	op    fsm.Op // neither field set: only the clock
-	size  int
-	done  chan struct{} // capacity one; receives after result and err are set
-	timer *time.Timer
+	op   fsm.Op // neither field set: only the clock
+	size int
+	done chan struct{} // capacity one; receives after result and err are set, or cause
+	patient
 
 	// here says that the operation is for this node's own log, not for another leader's,
 	// and term, unless 0, that it is for no other term either.
@@ -99,44 +99,24 @@ func (n *Node) request(ctx context.Context, r *request) (fsm.Result, error) {
 	if r.op != (fsm.Op{}) {
 		r.size = fsm.Size(r.op)
 	}
-	if err := n.queue.put(r); err != nil {
-		n.recycle(r)
-		return fsm.Result{}, notProposed(err)
-	}
-	r.timer.Reset(n.cfg.Timeout)
-	var cause error
-	select {
-	case <-r.done:
-		res, err := r.result, r.err
+	res, given, err := n.queue.wait(ctx, r)
+	switch {
+	case given == nil:
 		n.recycle(r)
 		return res, err
-	case <-ctx.Done():
-		cause = ctx.Err()
-	case <-r.timer.C:
-		cause = ErrTimeout
-	case <-n.failed:
-		cause = ErrFailed
+	case r.taken:
+		return fsm.Result{}, fmt.Errorf("waiting for the log entry to be committed: %w", given)
+	case given == ErrTimeout && (r.homeless || n.route.Load() == nil):
+		given = ErrNoLeader
 	}
-	r.timer.Stop()
-	if n.queue.withdraw(r) {
-		if cause == ErrTimeout && (r.homeless || n.route.Load() == nil) {
-			cause = ErrNoLeader
-		}
-		return fsm.Result{}, notProposed(fmt.Errorf("waiting to be written to the log: %w", cause))
-	}
-	return fsm.Result{}, fmt.Errorf("waiting for the log entry to be committed: %w", cause)
+	return fsm.Result{}, notProposed(fmt.Errorf("waiting to be written to the log: %w", given))
 }
 
-func newRequest() any {
-	t := time.NewTimer(time.Hour)
-	t.Stop()
-	return &request{done: make(chan struct{}, 1), timer: t}
-}
+func newRequest() any { return &request{done: make(chan struct{}, 1)} }
 
 // recycle keeps a request that nobody else refers to for the next call.
 func (n *Node) recycle(r *request) {
-	r.timer.Stop()
-	*r = request{done: r.done, timer: r.timer}
+	*r = request{done: r.done}
 	n.requests.Put(r)
 }
 
@@ -189,7 +169,9 @@ func (n *Node) turnAway(b *batch, to *route) {
 // sendHere writes an entry to this node's log.
 func (n *Node) sendHere(b *batch, size int) {
 	ops := b.operations()
+	n.queue.depart(b)
 	results, err := n.apply(fsm.AppendBatch(make([]byte, 0, size), n.clock.read(), ops), len(ops))
+	n.queue.arrive(b)
 	if errors.Is(err, ErrNotProposed) && errors.Is(err, ErrNoLeader) {
 		n.retry(b.requests, err)
 		return
@@ -232,7 +214,11 @@ func (n *Node) pause(d time.Duration) {
 	}
 }
 
+// answer answers whoever waits, if he still does. See queue.depart.
 func (r *request) answer(res fsm.Result, err error) {
+	if r.gone {
+		return
+	}
 	r.result, r.err = res, err
 	r.done <- struct{}{}
 }

@@ -30,6 +30,7 @@ type queue struct {
 	gathered chan struct{}
 	closed   error
 	ended    bool // nothing that waits goes out any more
+	patience
 }
 
 // A batch is the requests of one entry.
@@ -51,8 +52,9 @@ func (b *batch) operations() []fsm.Op {
 	return b.ops
 }
 
-func newQueue(maxBytes int) *queue {
-	q := &queue{maxBytes: maxBytes, gathered: make(chan struct{}, 1)}
+// newQueue returns a queue whose requests have that long for an answer.
+func newQueue(maxBytes int, timeout time.Duration) *queue {
+	q := &queue{maxBytes: maxBytes, gathered: make(chan struct{}, 1), patience: patience{tick: max(timeout/ticks, 1)}}
 	q.changed.L = &q.mu
 	return q
 }
@@ -75,6 +77,10 @@ func (q *queue) put(r *request) error {
 	}
 	q.waiting = append(q.waiting, r)
 	q.bytes += r.size
+	q.puts++
+	if until := q.tickLocked(); r.until != 0 {
+		r.until = until
+	}
 	q.changed.Signal()
 	if n+1 == q.awaited {
 		q.awaited = 0
@@ -178,14 +184,6 @@ func (q *queue) resume() {
 	defer q.mu.Unlock()
 	q.held = false
 	q.changed.Signal()
-}
-
-// withdraw gives the request up. It reports whether it will never be proposed.
-func (q *queue) withdraw(r *request) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	r.gone = true
-	return !r.taken
 }
 
 // open sets how many batches may be on their way; with 0 everything waits. If they go

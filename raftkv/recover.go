@@ -87,7 +87,7 @@ func OpenRecovery(cfg RecoverConfig) (_ *Recovery, err error) {
 	n := &Node{
 		cfg:    Config{SnapshotBytes: defaultSnapshotBytes, StallTimeout: defaultStall, Log: cfg.Log, Hooks: cfg.Hooks},
 		log:    cfg.Log,
-		queue:  newQueue(0),
+		queue:  newQueue(0, defaultStall),
 		failed: make(chan struct{}),
 	}
 	r := &Recovery{cfg: cfg, node: n}
