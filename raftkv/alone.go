@@ -5,7 +5,6 @@ package raftkv
 
 import (
 	"context"
-	"time"
 
 	"github.com/hashicorp/raft"
 )
@@ -14,25 +13,28 @@ import (
 // everything that had been committed when it was called. These are the steps of confirm, in
 // their order, as far as they need not wait: whoever may not say so here takes that way.
 //
-// The configuration is the newest that this node has, committed or not. Another node
-// cannot have been elected without a vote of this one, until it is in there as a voter;
-// and then this node hears of its term before it can be out of it again.
+// That it is the only voter was so when it began to lead, and since then nobody but it could
+// change that, which it has not tried: reconcile says so before it does. Another node cannot
+// have been elected without a vote of this one until then, and with one this node has heard of
+// a newer term.
 func (n *Node) confirmedAlone(ctx context.Context) bool {
-	start := time.Now()
 	l := n.lead.Load()
-	if l == nil || ctx.Err() != nil || n.ended() {
+	if l == nil || !l.alone.Load() || ctx.Err() != nil || n.ended() {
 		return false
 	}
 	index := n.raft.CommitIndex()
-	servers, err := n.servers()
-	if err != nil || !onlyVoter(servers, raft.ServerID(n.dir.id)) {
-		return false
-	}
 	if n.raft.CurrentTerm() != l.term || n.fsm.Applied() < index {
 		return false
 	}
-	n.counts.confirm.Observe(time.Since(start))
+	n.counts.confirm.Observe(0) // it has asked nobody
 	return true
+}
+
+// votesAlone reports whether this node is the only voter of the newest configuration that it
+// has, committed or not.
+func (n *Node) votesAlone() bool {
+	servers, err := n.servers()
+	return err == nil && onlyVoter(servers, raft.ServerID(n.dir.id))
 }
 
 // onlyVoter reports whether a node votes, and no other does.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"confd/raftkv/fsm"
@@ -50,6 +51,7 @@ func (n *Node) leadLoop() {
 type leadership struct {
 	term  uint64
 	since time.Time
+	alone atomic.Bool // no other node votes, nor has one been asked to; see Node.confirmedAlone
 }
 
 func (n *Node) beginToLead() error {
@@ -73,7 +75,9 @@ func (n *Node) beginToLead() error {
 	if err := n.register(term); err != nil {
 		return fmt.Errorf("writing the node's own record: %w", err)
 	}
-	n.lead.Store(&leadership{term: term, since: since})
+	l := &leadership{term: term, since: since}
+	l.alone.Store(n.votesAlone())
+	n.lead.Store(l)
 	n.log.Info("leading", "term", term, "index", n.fsm.Applied(), "cluster", n.ClusterID(), "took", n.cfg.Now().Sub(since))
 	n.wakeReconcile()
 	n.readers.retry()

@@ -213,6 +213,8 @@ func (n *Node) step(l *leadership) (bool, error) {
 	}
 	var f raft.Future
 	server := raft.ServerID(id)
+	l.alone.Store(false) // before another node can vote
+	defer func() { l.alone.Store(n.votesAlone()) }()
 	switch what {
 	case actAdd:
 		addr := n.registryAddr(id)
