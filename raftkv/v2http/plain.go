@@ -59,7 +59,9 @@ func (p *plain) Serve(ctx context.Context, r *http1.Request, client http1.Client
 	}()
 	x.fill(r, client)
 	h.serve(ctx, &x.req, &x.resp)
-	h.meters.observe(&x.req, &x.resp, time.Since(r.Began))
+	took := time.Since(r.Began)
+	h.meters.observe(&x.req, &x.resp, took)
+	r.Ready = r.Began.Add(took)
 	x.read = h.appendHead(x.read[:0], r, &x.resp)
 	x.send(r, client)
 }

@@ -183,7 +183,10 @@ func (c *conn) handOver() bool {
 // Write writes to the client, which takes it in StallTime or is given up.
 func (c *conn) Write(b []byte) (int, error) {
 	d := c.loop.config.StallTime
-	c.now = time.Now()
+	if c.now = c.req.Ready; c.now.IsZero() {
+		c.now = time.Now()
+	}
+	c.req.Ready = time.Time{} // it is later when there is another part
 	if c.writeErr == nil && c.loop.ctx.Err() != nil {
 		c.writeErr = net.ErrClosed // Close was called, and will get to this one
 	}

@@ -30,6 +30,7 @@ type Request struct {
 	BodyErr error     // why Body is shorter than Length
 	Close   bool      // the connection ends with the answer, which must say so; see AppendEnd
 	Began   time.Time // when the request was there, its body included
+	Ready   time.Time // when the answer was; the handler may set it before it writes, to spare a look at the clock
 
 	date *[dateLength]byte // for AppendEnd
 	seen uint8             // fields that were there, a bit of each
