@@ -48,6 +48,12 @@ type expiries struct {
 	live int // nodes that have a time
 }
 
+// changed is replaced with what is to be done after it.
+func (x *expiries) changed(keys keymap, key string, old, n *Node) {
+	x.replaced(key, old, n)
+	x.trim(keys)
+}
+
 // replaced notes that n took the place of old, which may be nil, at key.
 func (x *expiries) replaced(key string, old, n *Node) {
 	var was int64

@@ -38,9 +38,11 @@ func (k keymap) get(key string) *Node {
 	return n
 }
 
-func (k *keymap) set(key string, n *Node) {
+// set makes n the node at key and returns what was there, nil if nothing.
+func (k *keymap) set(key string, n *Node) *Node {
 	old, _ := k.m.Set(key, n)
 	k.replaced(key, old, n)
+	return old
 }
 
 // load is set, fast if key is after all others.

@@ -14,24 +14,38 @@ func (t *Tree) set(op *Op, key string, now int64) (*Event, *Error) {
 	if key == "/" {
 		return nil, t.refuse(CodeRootReadOnly, "/")
 	}
-	value := op.Value
-	old := t.keys.get(key)
+	if op.Refresh {
+		return t.refresh(op, key, now)
+	}
+	// Most often this is right, and then the key was looked for only once.
+	n := t.newNode(op, op.Value, now)
+	old := t.keys.set(key, n)
 	switch {
-	case old == nil && op.Refresh:
-		_, err := t.keys.find(key, t.index)
-		return nil, err
 	case old == nil:
 		if err := t.makeParents(key); err != nil {
+			t.keys.remove(key)
 			return nil, err
 		}
 	case old.Dir:
+		t.keys.set(key, old)
 		return nil, t.refuse(CodeNotFile, key)
-	case op.Refresh:
-		value = old.Value
 	}
-	n := t.newNode(op, value, now)
+	t.expiry.changed(t.keys, key, old, n)
+	return t.record(&Event{Action: Set, Key: key, Node: n, Prev: old, Now: now}, nil), nil
+}
+
+// refresh is set for a new time to live only.
+func (t *Tree) refresh(op *Op, key string, now int64) (*Event, *Error) {
+	old, err := t.keys.find(key, t.index)
+	if err != nil {
+		return nil, err
+	}
+	if old.Dir {
+		return nil, t.refuse(CodeNotFile, key)
+	}
+	n := t.newNode(op, old.Value, now)
 	t.put(key, old, n)
-	return t.record(&Event{Action: Set, Key: key, Node: n, Prev: old, Now: now, Refresh: op.Refresh}, nil), nil
+	return t.record(&Event{Action: Set, Key: key, Node: n, Prev: old, Now: now, Refresh: true}, nil), nil
 }
 
 // create makes a file or a directory where nothing is.

@@ -83,8 +83,7 @@ func (t *Tree) refuse(code Code, cause string) *Error {
 // put makes n the node at key, where old was, or nothing if that is nil.
 func (t *Tree) put(key string, old, n *Node) {
 	t.keys.set(key, n)
-	t.expiry.replaced(key, old, n)
-	t.expiry.trim(t.keys)
+	t.expiry.changed(t.keys, key, old, n)
 }
 
 // record adds the event, which has the next index, to the history.
