@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"confd/raftkv/tree"
+	"confd/raftkv/v2http/http1"
 )
 
 // The adapter: the one file that knows how net/http hands over a request and takes an
@@ -24,7 +25,7 @@ const (
 
 	// smallUpload is how much of a body is read from a client before it is known whether
 	// that may write.
-	smallUpload = 64 << 10
+	smallUpload = http1.MaxBody // the loop reads that much of any
 
 	// smallBody is what fits into the socket's buffer for certain, and what net/http
 	// gives a Content-Length by itself.

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"confd/raftkv/v2http/http1"
 )
 
 // bothAnswers returns what the two servers, each over a store of its own, say to input.
@@ -39,6 +41,53 @@ func TestLargeAnswers(t *testing.T) {
 		if std != loop || len(loop) < 2*size {
 			t.Errorf("%d bytes: got %d bytes, net/http has %d; %.300q and %.300q", size, len(loop), len(std), loop, std)
 		}
+	}
+}
+
+// TestBodiesAtTheBorder: what is just short enough for the loop, and what is not, for this
+// store or for any, is answered in the same words.
+func TestBodiesAtTheBorder(t *testing.T) {
+	writeOf := func(length int) string {
+		body := "value=" + strings.Repeat("x", length-len("value="))
+		return putA + fmt.Sprintf("Content-Length: %d\r\n\r\n%s", length, body)
+	}
+	for _, test := range []struct {
+		length, maxValue int
+		want             string
+	}{
+		{64<<10 + len("value="), 0, `"action":"set"`},
+		{http1.MaxBody, 0, `"action":"set"`},
+		{http1.MaxBody + 1, 0, `"action":"set"`},
+		{64<<10 + 3*100, 100, "larger than 100 bytes"},
+		{64<<10 + 3*100 + 1, 100, "larger than 100 bytes"},
+		{http1.MaxBody, 100, "larger than 100 bytes"},
+	} {
+		for _, authority := range []bool{false, true} {
+			std, loop := bothAnswers(t, writeOf(test.length)+read, func(h *Handler, _ *fakeNode) {
+				if test.maxValue != 0 {
+					h.maxValue = test.maxValue
+				}
+				if authority {
+					enableAuth(t, h)
+				}
+			})
+			if std != loop || !authority && !strings.Contains(loop, test.want) {
+				t.Errorf("%+v, with users: %v: got %.300q, net/http says %.300q", test, authority, loop, std)
+			}
+		}
+	}
+}
+
+// TestTakesLargeValue: a value of 64 KiB is the loop's.
+func TestTakesLargeValue(t *testing.T) {
+	h, _ := newTestHandler(Options{})
+	p := &plain{h}
+	r := &http1.Request{Method: "PUT", Path: []byte("/v2/keys/a"), ContentType: []byte(formType), Length: 64<<10 + len("value=")}
+	if r.Length > http1.MaxBody || !p.Takes(r) {
+		t.Error("it is not taken")
+	}
+	if h.maxValue = 1; p.Takes(r) {
+		t.Error("taken, though it is longer than what is read of any")
 	}
 }
 

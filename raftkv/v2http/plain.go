@@ -38,7 +38,8 @@ func (p *plain) Takes(r *http1.Request) bool {
 			return false
 		}
 	}
-	return p.front.Keys() != nil
+	h := p.front.Keys()
+	return h != nil && r.Length <= h.maxForm()
 }
 
 // contentTypeOf returns the content type; the most common one is not copied.

@@ -133,8 +133,11 @@ func (h *Handler) bodyLimit(r *request) int {
 	if ok, _ := isForm(r.contentType); !ok {
 		return 0
 	}
-	return 3*h.maxValue + 64<<10
+	return h.maxForm()
 }
+
+// maxForm returns how many bytes of a form are read that writes a key.
+func (h *Handler) maxForm() int { return 3*h.maxValue + 64<<10 }
 
 // cleanPath returns p without empty, "." and ".." components, and with the slash at its
 // end if p has one, as Go's request router does.

@@ -9,8 +9,8 @@ const (
 	// MaxHead is how long the request line and the headers may be in bytes.
 	MaxHead = 8 << 10
 
-	// MaxBody is how long a body may be in bytes.
-	MaxBody = 64 << 10
+	// MaxBody is how long a body may be in bytes: a value of 64 KiB and what is around it.
+	MaxBody = 68 << 10
 )
 
 // A Request is a clean request. Its slices are parts of what was read, and valid until
