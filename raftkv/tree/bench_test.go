@@ -123,7 +123,7 @@ func BenchmarkEventJSON(b *testing.B) {
 	var buf []byte
 	b.Run("made", func(b *testing.B) {
 		for b.Loop() {
-			buf = appendEvent(buf[:0], e)
+			buf = appendEvent(buf[:0], e, nil)
 		}
 	})
 	b.Run("shared", func(b *testing.B) {

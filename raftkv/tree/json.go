@@ -20,7 +20,7 @@ func (e *Event) JSON() []byte {
 	if made := e.json.Load(); made != nil {
 		return *made
 	}
-	made := appendEvent(nil, e)
+	made := appendEvent(nil, e, nil)
 	if e.json.CompareAndSwap(nil, &made) {
 		return made
 	}
@@ -32,21 +32,45 @@ func (e *Event) JSON() []byte {
 // wrote it; later ones share what the second has made. It may be called concurrently.
 func AppendEvent(dst []byte, e *Event) []byte {
 	if e.json.Load() == nil && !e.told.Swap(true) {
-		return appendEvent(dst, e)
+		return appendEvent(dst, e, nil)
 	}
 	return append(dst, e.JSON()...)
 }
 
-func appendEvent(dst []byte, e *Event) []byte {
+// minWhole is the shortest value that AppendEventAround does not copy. A shorter one costs
+// less to copy than to send by itself.
+const minWhole = 256 << 10
+
+// AppendEventAround is AppendEvent, but of values that are long and need no escape it calls
+// whole, in their order, with where in the buffer they belong, and does not copy them.
+func AppendEventAround(dst []byte, e *Event, whole func(at int, value string)) []byte {
+	return appendEvent(dst, e, whole)
+}
+
+// Copied returns how many bytes of values AppendEventAround copies.
+func (e *Event) Copied() int {
+	n := 0
+	for _, node := range [...]*Node{e.Node, e.Prev} {
+		if node != nil && !node.whole() {
+			n += len(node.Value)
+		}
+	}
+	return n
+}
+
+// whole reports whether AppendEventAround does not copy the value.
+func (n *Node) whole() bool { return n.plain && len(n.Value) >= minWhole }
+
+func appendEvent(dst []byte, e *Event, whole func(int, string)) []byte {
 	dst = append(dst, `{"action":"`...)
 	dst = append(dst, e.Action.String()...)
 	dst = append(dst, `","node":`...)
 	gone := e.Action == Delete || e.Action == CompareAndDelete || e.Action == Expire
-	dst = appendHead(dst, e.Key, e.Node, e.Now, !gone)
+	dst = appendHead(dst, e.Key, e.Node, e.Now, !gone, whole)
 	dst = appendTail(dst, e.Node)
 	if e.Prev != nil {
 		dst = append(dst, `,"prevNode":`...)
-		dst = appendHead(dst, e.Key, e.Prev, e.Now, true)
+		dst = appendHead(dst, e.Key, e.Prev, e.Now, true, whole)
 		dst = appendTail(dst, e.Prev)
 	}
 	return append(dst, '}')
@@ -102,7 +126,7 @@ func (v *View) AppendGetIn(room Room, dst []byte, key string, recursive bool, no
 	if key == "/" {
 		shown = "" // the root has no key field
 	}
-	dst = appendHead(dst, shown, n, now, true)
+	dst = appendHead(dst, shown, n, now, true, nil)
 	if n.Dir {
 		l := lister{dst: dst, room: room, now: now, recursive: recursive, cursor: v.keys.cursor()}
 		l.seek(join(key, ""))
@@ -168,7 +192,7 @@ func (l *lister) child(key string, n *Node) {
 		l.next()
 		return
 	}
-	l.dst = appendHead(l.dst, key, n, l.now, true)
+	l.dst = appendHead(l.dst, key, n, l.now, true, nil)
 	l.next()
 	if n.Dir && l.recursive && l.ok && strings.HasPrefix(l.key(), key) {
 		after := l.key()
@@ -206,8 +230,9 @@ func appendFile(dst []byte, key string, n *Node) []byte {
 	return append(dst, `},`...)
 }
 
-// appendHead appends the fields of a node before nodes, each followed by a comma.
-func appendHead(dst []byte, key string, n *Node, now int64, withValue bool) []byte {
+// appendHead appends the fields of a node before nodes, each followed by a comma. whole may be
+// nil; see AppendEventAround.
+func appendHead(dst []byte, key string, n *Node, now int64, withValue bool, whole func(int, string)) []byte {
 	dst = append(dst, '{')
 	if key != "" {
 		dst = append(dst, `"key":`...)
@@ -218,12 +243,7 @@ func appendHead(dst []byte, key string, n *Node, now int64, withValue bool) []by
 		dst = append(dst, `"dir":true,`...)
 	} else if withValue {
 		dst = append(dst, `"value":`...)
-		if n.plain {
-			dst = append(append(append(dst, '"'), n.Value...), '"')
-		} else {
-			dst = appendString(dst, n.Value)
-		}
-		dst = append(dst, ',')
+		dst = append(appendValue(dst, n, whole), ',')
 	}
 	if n.Expires == 0 {
 		return dst
@@ -237,6 +257,19 @@ func appendHead(dst []byte, key string, n *Node, now int64, withValue bool) []by
 		dst = append(dst, ',')
 	}
 	return dst
+}
+
+// appendValue appends the value of a file.
+func appendValue(dst []byte, n *Node, whole func(int, string)) []byte {
+	switch {
+	case !n.plain:
+		return appendString(dst, n.Value)
+	case whole != nil && n.whole():
+		dst = append(dst, '"')
+		whole(len(dst), n.Value)
+		return append(dst, '"')
+	}
+	return append(append(append(dst, '"'), n.Value...), '"')
 }
 
 // appendTail appends the fields after nodes, in place of the comma, and ends the node.

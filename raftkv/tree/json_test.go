@@ -89,7 +89,7 @@ func TestTimes(t *testing.T) {
 		{-5 * second / 2, `"expiration":"2023-11-14T22:13:17.5Z","ttl":-2,`},
 	} {
 		n := &Node{Dir: true, Expires: t0 + tt.left}
-		if got, want := string(appendHead(nil, "", n, t0, true)), `{"dir":true,`+tt.want; got != want {
+		if got, want := string(appendHead(nil, "", n, t0, true, nil)), `{"dir":true,`+tt.want; got != want {
 			t.Errorf("%d left: %s, want %s", tt.left, got, want)
 		}
 	}

@@ -175,7 +175,7 @@ func (n *modelNode) wire(key string, now int64) *WireNode {
 	}
 	if n.expires != 0 {
 		var head WireNode
-		b := appendHead(nil, "", &Node{Dir: true, Expires: n.expires}, now, false)
+		b := appendHead(nil, "", &Node{Dir: true, Expires: n.expires}, now, false, nil)
 		b[len(b)-1] = '}'
 		if err := json.Unmarshal(b, &head); err != nil {
 			panic(err)

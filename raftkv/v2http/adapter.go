@@ -164,7 +164,7 @@ func writeHeader(hd http.Header, resp *response) {
 // sendBody sends the status and the body.
 func sendBody(w http.ResponseWriter, r *http.Request, resp *response) {
 	size := resp.size()
-	if size <= smallBody && len(resp.parts) == 0 {
+	if size <= smallBody && len(resp.parts) == 0 { // then there are no inserts
 		w.WriteHeader(resp.status)
 		// An error means that the client has gone.
 		_, _ = w.Write(resp.body)

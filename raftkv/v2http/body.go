@@ -6,8 +6,8 @@ package v2http
 import (
 	"io"
 	"net/http"
-	"strings"
 	"time"
+	"unsafe"
 )
 
 // readBody reads r's body into the request, if it has at most limit bytes.
@@ -34,50 +34,53 @@ func (x *exchange) readBody(w http.ResponseWriter, r *http.Request, limit int) {
 }
 
 // readAll reads a body to its end, or until it has more than limit bytes. length is what
-// the client says that it has, negative if it does not. A short one is read at once; of a
-// long one, x.read is for the parts, and what they are put together in grows as they come.
+// the client says that it has, negative if it does not. A short one is read into x.read and
+// copied; a long one goes to where it stays, which grows as it comes.
 func (x *exchange) readAll(r io.Reader, length int64, limit int) (string, error) {
-	var whole strings.Builder
 	b := x.read[:0]
-	for {
-		if whole.Len()+len(b) > limit {
-			return whole.String() + string(b), nil
-		}
-		switch {
-		case len(b) >= maxKept:
-			reserve(&whole, len(b), length)
-			whole.Write(b)
-			b = b[:0]
-		case cap(b)-len(b) < 512 && cap(b) < maxKept:
+	defer func() { x.read = b }()
+	for len(b) < maxKept && len(b) <= limit {
+		if cap(b)-len(b) < 512 && cap(b) < maxKept {
 			b = append(make([]byte, 0, min(max(1024, 2*cap(b)), maxKept)), b...)
 		}
 		n, err := r.Read(b[len(b):min(cap(b), maxKept)])
 		b = b[:len(b)+n]
-		if err == nil {
-			continue
+		if err != nil {
+			return string(b), notEOF(err)
 		}
-		x.read = b
-		if err == io.EOF {
-			err = nil
-		}
-		if whole.Len() == 0 {
-			return string(b), err
-		}
-		reserve(&whole, len(b), length)
-		whole.Write(b)
-		return whole.String(), err
 	}
+	if len(b) > limit {
+		return string(b), nil
+	}
+	whole := append(make([]byte, 0, room(len(b), length)), b...)
+	for len(whole) <= limit {
+		if len(whole) == cap(whole) {
+			whole = append(make([]byte, 0, room(len(whole), length)), whole...)
+		}
+		n, err := r.Read(whole[len(whole):cap(whole)])
+		whole = whole[:len(whole)+n]
+		if err != nil {
+			return unsafe.String(&whole[0], len(whole)), notEOF(err) // nobody else has it
+		}
+	}
+	return unsafe.String(&whole[0], len(whole)), nil
 }
 
-// reserve makes room for n bytes in whole, and for what is to follow, if length is known:
-// but not for more than 32 times what has come, as a client can say anything. So 1 MiB
-// and what is around it is reserved with the first part.
-func reserve(whole *strings.Builder, n int, length int64) {
-	have := whole.Len() + n
-	if have <= whole.Cap() {
-		return
+// notEOF returns err, nil for the end.
+func notEOF(err error) error {
+	if err == io.EOF {
+		return nil
 	}
-	if want := int(min(length, 32*int64(have))); want > have {
-		whole.Grow(max(n, want-whole.Len()-2*whole.Cap()))
+	return err
+}
+
+// room returns how much room there is to be for a body of which have bytes are there: for
+// all of it and one byte more, which a reader needs to tell the end, if length is known, but
+// not for more than 32 times what has come, as a client can say anything. So 1 MiB and what
+// is around it is there with the first part.
+func room(have int, length int64) int {
+	if length < int64(have) {
+		return 2 * have
 	}
+	return int(min(length+1, 32*int64(have)))
 }

@@ -48,17 +48,15 @@ func TestReadAllStops(t *testing.T) {
 	}
 }
 
-// TestReserve: what a client says that it will send takes no more memory than 32 times what
-// it has sent, and what is true is reserved at once.
-func TestReserve(t *testing.T) {
+// TestRoom: what a client says that it will send takes no more memory than 32 times what it
+// has sent, what is true is there at once, and there is always room for more.
+func TestRoom(t *testing.T) {
 	for _, test := range []struct {
 		length   int64
 		min, max int
-	}{{1 << 40, maxKept, 33 * maxKept}, {1<<20 + 6, 1<<20 + 6, 18 * maxKept}, {-1, 0, 0}} {
-		var whole strings.Builder
-		reserve(&whole, maxKept, test.length)
-		if got := whole.Cap(); got < test.min || got > test.max {
-			t.Errorf("length %d: %d bytes are reserved, want %d to %d", test.length, got, test.min, test.max)
+	}{{1 << 40, 2 * maxKept, 32 * maxKept}, {1<<20 + 6, 1<<20 + 7, 1<<20 + 7}, {-1, 2 * maxKept, 2 * maxKept}, {maxKept, maxKept + 1, 2 * maxKept}} {
+		if got := room(maxKept, test.length); got < test.min || got > test.max {
+			t.Errorf("length %d: room for %d bytes, want %d to %d", test.length, got, test.min, test.max)
 		}
 	}
 }

@@ -6,6 +6,7 @@ package v2http
 import (
 	"iter"
 	"sync"
+	"unsafe"
 )
 
 const (
@@ -65,32 +66,71 @@ func (resp *response) Grow(b []byte, n int) []byte {
 	return resp.buffers.get(n)
 }
 
+// An insert is a text that the body has before its byte with number at, and that is not in
+// the buffer: a long value, which the tree has.
+type insert struct {
+	at   int
+	text string
+}
+
+func (resp *response) insert(at int, text string) {
+	resp.inserts = append(resp.inserts, insert{at, text})
+}
+
 // size returns the length of the whole body.
 func (resp *response) size() int {
 	n := len(resp.body)
 	for _, part := range resp.parts {
 		n += len(part)
 	}
+	for _, in := range resp.inserts {
+		n += len(in.text)
+	}
 	return n
 }
 
-// pieces returns the body from the byte with number from on, which is in its first part,
+// run returns the n-th part of the body as it lies in memory, and whether there is one. Nobody
+// may change it.
+func (resp *response) run(n int) ([]byte, bool) {
+	if n < len(resp.parts) {
+		return resp.parts[n], true
+	}
+	n -= len(resp.parts)
+	k := n / 2 // inserts before that
+	if n > 2*len(resp.inserts) {
+		return nil, false
+	}
+	if n%2 == 1 {
+		text := resp.inserts[k].text
+		return unsafe.Slice(unsafe.StringData(text), len(text)), true
+	}
+	from, to := 0, len(resp.body)
+	if k > 0 {
+		from = resp.inserts[k-1].at
+	}
+	if k < len(resp.inserts) {
+		to = resp.inserts[k].at
+	}
+	return resp.body[from:to], true
+}
+
+// pieces returns the body from the byte with number from on, which is in its first run,
 // as it is sent: a client has to take each piece in time.
 func (resp *response) pieces(from int) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
-		for i := range len(resp.parts) + 1 {
-			part := resp.body
-			if i < len(resp.parts) {
-				part = resp.parts[i]
+		for i := 0; ; i++ {
+			run, ok := resp.run(i)
+			if !ok {
+				return
 			}
-			part = part[from:]
+			run = run[from:]
 			from = 0
-			for len(part) > 0 {
-				n := min(len(part), maxKept)
-				if !yield(part[:n]) {
+			for len(run) > 0 {
+				n := min(len(run), maxKept)
+				if !yield(run[:n]) {
 					return
 				}
-				part = part[n:]
+				run = run[n:]
 			}
 		}
 	}

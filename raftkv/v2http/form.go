@@ -131,9 +131,9 @@ func parseQuery(f *form, query string) error {
 			continue
 		}
 		name, text, _ := strings.Cut(pair, "=")
-		name, e := url.QueryUnescape(name)
+		name, e := unescape(name)
 		if e == nil {
-			text, e = url.QueryUnescape(text)
+			text, e = unescape(text)
 		}
 		if e != nil {
 			if err == nil {
@@ -144,4 +144,13 @@ func parseQuery(f *form, query string) error {
 		f.add(paramOf(name), text)
 	}
 	return err
+}
+
+// unescape is url.QueryUnescape, which looks at each byte by itself, where nothing is to be
+// decoded.
+func unescape(s string) (string, error) {
+	if strings.IndexByte(s, '%') < 0 && strings.IndexByte(s, '+') < 0 {
+		return s, nil
+	}
+	return url.QueryUnescape(s)
 }

@@ -143,17 +143,22 @@ func (h *Handler) write(ctx context.Context, k *keyRequest, resp *response) {
 	h.succeeded(resp, status, e.Index())
 }
 
-// appendEvent makes e the body. The room for large values is made at once.
+// appendEvent makes e the body. Long values are not copied if they can go as they are; for
+// others the room is made at once.
 func (h *Handler) appendEvent(resp *response, e *tree.Event) {
 	n := len(e.Node.Value)
 	if e.Prev != nil {
 		n += len(e.Prev.Value)
 	}
-	if n > cap(resp.body)/2 && n > maxKept/2 {
+	if n <= maxKept/2 {
+		resp.body = tree.AppendEvent(resp.body[:0], e)
+		return
+	}
+	if n = e.Copied(); n > cap(resp.body)/2 && n > maxKept/2 {
 		resp.buffers = &h.buffers
 		resp.body = resp.Grow(resp.body[:0], max(n+n/8, maxKept)+1<<10)
 	}
-	resp.body = tree.AppendEvent(resp.body[:0], e)
+	resp.body = tree.AppendEventAround(resp.body[:0], e, resp.insert)
 }
 
 // isPut reports whether the action stored something that the client has just sent.

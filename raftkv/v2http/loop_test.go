@@ -9,12 +9,14 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"confd/raftkv/tree"
 	"confd/raftkv/v2http/http1"
 )
 
@@ -74,6 +76,36 @@ func TestBodiesAtTheBorder(t *testing.T) {
 			if std != loop || !authority && !strings.Contains(loop, test.want) {
 				t.Errorf("%+v, with users: %v: got %.300q, net/http says %.300q", test, authority, loop, std)
 			}
+		}
+	}
+}
+
+// TestLargeEvents: an answer whose values are sent from where the tree has them, copied, or
+// one so and one so, has the bytes of one in one piece.
+func TestLargeEvents(t *testing.T) {
+	for _, test := range []struct{ before, after string }{
+		{strings.Repeat("x", 300<<10), strings.Repeat("z", 10<<10)},
+		{strings.Repeat("x", 300<<10), strings.Repeat("\"", 20<<10)},
+		{strings.Repeat("\n", 300<<10), strings.Repeat("y", 50<<10)},
+		{strings.Repeat("x", 1<<20), ""},
+		{"x", "y"},
+	} {
+		want := ""
+		body := url.Values{"value": {test.after}}.Encode()
+		input := fmt.Sprintf("PUT /v2/keys/a HTTP/1.1\r\n%sContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", hostLine, formType, len(body), body)
+		std, loop := bothAnswers(t, input+read, func(_ *Handler, node *fakeNode) {
+			other := newFakeNode()
+			for _, n := range []*fakeNode{node, other} {
+				put(t, n, "/a", test.before)
+			}
+			event, err := other.Do(t.Context(), &tree.Op{Action: tree.Set, Key: "/a", Value: test.after})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want = string(event.JSON())
+		})
+		if std != loop || strings.Count(loop, want+"\n") != 1 {
+			t.Errorf("%.10q after %.10q: got %d bytes, net/http has %d, want %d: %.300q and %.300q", test.after, test.before, len(loop), len(std), len(want), loop, std)
 		}
 	}
 }

@@ -48,6 +48,7 @@ type response struct {
 
 	parts   [][]byte // of a long body, before what is in body
 	body    []byte
+	inserts []insert // in order; what is in body does not have them
 	buffers *buffers // where the parts and a large body are from and go to; nil if there are none
 
 	// A watch has a watcher instead of a body: the status and the headers are sent at
@@ -108,5 +109,6 @@ func (x *exchange) reset() {
 		read = nil
 	}
 	clear(x.resp.parts)
-	*x = exchange{resp: response{parts: x.resp.parts[:0], body: body[:0]}, read: read[:0]}
+	clear(x.resp.inserts)
+	*x = exchange{resp: response{parts: x.resp.parts[:0], body: body[:0], inserts: x.resp.inserts[:0]}, read: read[:0]}
 }

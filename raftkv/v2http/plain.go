@@ -136,10 +136,7 @@ func (x *exchange) send(r *http1.Request, client http1.Client) {
 		_, _ = client.Write(x.read) // the client knows of an error
 		return
 	}
-	first := x.resp.body
-	if len(x.resp.parts) > 0 {
-		first = x.resp.parts[0]
-	}
+	first, _ := x.resp.run(0)
 	sent := min(len(first), plainPart)
 	x.read = append(x.read, first[:sent]...)
 	if _, err := client.Write(x.read); err != nil {
