@@ -274,6 +274,50 @@ func TestGather(t *testing.T) {
 	}
 }
 
+// TestQueueOfFullEntries: with one voter a second entry goes only while the next one is full,
+// and nothing that would be cut into chunks goes with others.
+func TestQueueOfFullEntries(t *testing.T) {
+	q := newQueue(64 << 20)
+	q.open(inFlightAlone, true)
+	put := func(size int) {
+		r := newRequest().(*request)
+		r.size = size
+		if err := q.put(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 5 {
+		put(maxBatchBytes)
+	}
+	put(100)
+	var out []*batch
+	for i := range inFlightFull {
+		b, _, limit := q.take()
+		if limit == inFlightAlone {
+			t.Errorf("the batch %d would hold up the others", i)
+		}
+		out = append(out, b)
+	}
+	if q.inFlight < q.limitLocked() {
+		t.Error("more than allowed may go")
+	}
+	for _, b := range out {
+		q.sent(b)
+	}
+	b, _, _ := q.take() // the last full one
+	if q.inFlight < q.limitLocked() {
+		t.Error("one that is not full goes with another")
+	}
+	q.sent(b)
+	if b, _, limit := q.take(); limit != inFlightAlone || len(b.requests) != 1 {
+		t.Errorf("the rest: %d, limit %d", len(b.requests), limit)
+	}
+	put(2 * maxWhole)
+	if q.inFlight < q.limitLocked() {
+		t.Error("one that is cut into chunks goes with another")
+	}
+}
+
 func TestQueue(t *testing.T) {
 	q := newQueue(4<<20, time.Second)
 	q.open(2, true)

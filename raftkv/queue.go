@@ -171,18 +171,27 @@ func (q *queue) take() (*batch, int, int) {
 			q.endLocked()
 			return nil, 0, 0
 		}
-		if !q.held && q.inFlight < q.limit && q.head < len(q.waiting) {
+		if !q.held && q.inFlight < q.limitLocked() && q.head < len(q.waiting) {
 			b, size := q.takeLocked()
 			if len(b.requests) > 0 {
 				q.inFlight++
 				b.way = q.way
-				return b, size, q.limit
+				return b, size, max(q.limitLocked(), min(q.inFlight, inFlightFull))
 			}
 			q.free = append(q.free, b)
 			continue
 		}
 		q.changed.Wait()
 	}
+}
+
+// limitLocked returns how many batches may be on their way: more than otherwise if the next
+// one is full, and not to be cut into chunks.
+func (q *queue) limitLocked() int {
+	if q.limit == inFlightAlone && q.bytes >= maxBatchBytes && q.waiting[q.head].size <= maxWhole {
+		return inFlightFull
+	}
+	return q.limit
 }
 
 func (q *queue) takeLocked() (*batch, int) {

@@ -30,6 +30,7 @@ var errLeaderChanged = errors.New("the leader has changed")
 // Limits of entries and requests on their way at the same time.
 const (
 	inFlightAlone   = 1 // with one voter a second entry only makes both smaller
+	inFlightFull    = 4 // unless they are full: raft writes those that wait with one sync
 	inFlightLeader  = 2 // with several: while one is acknowledged the next is written
 	inFlightForward = 8
 )
