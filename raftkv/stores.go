@@ -37,7 +37,7 @@ func (n *Node) openLog(log hclog.Logger) (err error) {
 		return err
 	}
 	n.wal, err = wal.Open(n.dir.wal(), wal.WithLogger(log), wal.WithSegmentSize(n.cfg.segmentSize()),
-		wal.WithMetaStore(n.logMeta), wal.WithSegmentFiler(segment.NewFiler(n.dir.wal(), files)))
+		wal.WithMetaStore(n.logMeta), wal.WithSegmentFiler(segmentFiles{segment.NewFiler(n.dir.wal(), files)}))
 	if err != nil {
 		return err
 	}
