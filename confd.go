@@ -59,6 +59,9 @@ import (
 )
 
 func main() {
+	if os.Getenv("GOGC") == "" {
+		tuneGC()
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ends := make(chan os.Signal, 2)
 	signal.Notify(ends, syscall.SIGINT, syscall.SIGTERM)
