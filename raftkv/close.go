@@ -59,6 +59,9 @@ func (n *Node) close() error {
 	}
 	if n.wal != nil {
 		errs = append(errs, n.markAtEnd(), n.wal.Close())
+		if !n.join(n.removing) {
+			return errors.Join(append(errs, fmt.Errorf("closing node: the disk does not answer: %w", n.Err()))...)
+		}
 	}
 	if n.dir != nil {
 		errs = append(errs, n.dir.close())

@@ -5,6 +5,8 @@ package raftkv
 
 import (
 	"fmt"
+	"log/slog"
+	"sync"
 
 	"github.com/hashicorp/raft-wal/types"
 )
@@ -28,3 +30,64 @@ func (l logFiles) Create(dir, name string, size uint64) (types.WritableFile, err
 
 // SyncDir makes the names in a directory durable.
 func (l logFiles) SyncDir(dir string) error { return syncLogDir(l.VFS, dir) }
+
+// A fileRemover removes the log's files in a goroutine of its own. raft-wal removes them while
+// no entry can be written, and each takes two steps of the disk, some 10 ms under load: a
+// cut of 20 files held up all writes for 200 to 300 ms. A file that is still there after
+// a crash is in no list of the log's files, and raft-wal removes it at the next start. Until
+// the log is open files are removed at once, as raft-wal may then make one of the same name.
+type fileRemover struct {
+	types.VFS
+	log *slog.Logger
+
+	mu      sync.Mutex
+	files   [][2]string // directory and name of those to be removed
+	removes bool        // the goroutine runs
+	opened  bool        // the log is open
+
+	removing sync.WaitGroup
+}
+
+// SyncDir makes the names in a directory durable.
+func (r *fileRemover) SyncDir(dir string) error { return syncLogDir(r.VFS, dir) }
+
+// isOpen says that the log is open.
+func (r *fileRemover) isOpen() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.opened = true
+}
+
+// Delete has a file removed soon. Once the log is open there is no error: what goes wrong is
+// logged.
+func (r *fileRemover) Delete(dir, name string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.opened {
+		return r.VFS.Delete(dir, name)
+	}
+	r.files = append(r.files, [2]string{dir, name})
+	if !r.removes {
+		r.removes = true
+		r.removing.Go(r.remove)
+	}
+	return nil
+}
+
+// remove removes files until there are none left.
+func (r *fileRemover) remove() {
+	for {
+		r.mu.Lock()
+		if len(r.files) == 0 {
+			r.removes = false
+			r.mu.Unlock()
+			return
+		}
+		dir, name := r.files[0][0], r.files[0][1]
+		r.files = r.files[1:]
+		r.mu.Unlock()
+		if err := r.VFS.Delete(dir, name); err != nil {
+			r.log.Warn("removing a file of the log, which is left until the next start", "err", err)
+		}
+	}
+}

@@ -42,6 +42,7 @@ type Node struct {
 	transport *transport
 	wal       *wal.WAL
 	logMeta   *logMeta
+	removing  *sync.WaitGroup // of files of the log
 	logs      *logStore
 	stable    *stableStore
 	snapshots *snapshotStore

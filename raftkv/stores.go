@@ -27,7 +27,9 @@ func (n *Node) openLog(log hclog.Logger) (err error) {
 	if n.cfg.Hooks.LogFS != nil {
 		files = n.cfg.Hooks.LogFS
 	}
-	files = logFiles{files, n.fail}
+	remover := &fileRemover{VFS: files, log: n.log}
+	n.removing = &remover.removing
+	files = logFiles{remover, n.fail}
 	if n.logMeta, err = n.dir.openLogMeta(files, n.fail); err != nil {
 		return err
 	}
@@ -40,6 +42,9 @@ func (n *Node) openLog(log hclog.Logger) (err error) {
 		wal.WithMetaStore(n.logMeta), wal.WithSegmentFiler(segmentFiles{segment.NewFiler(n.dir.wal(), files)}))
 	if err != nil {
 		return err
+	}
+	if n.cfg.Hooks.LogFS == nil { // a simulated disk has each step in its order
+		remover.isOpen()
 	}
 	if opened, err := n.wal.LastIndex(); err != nil || opened != last {
 		return errors.Join(err, damaged(n.dir.wal(), fmt.Errorf("the log ends at entry %d, and was opened up to %d", last, opened)))
