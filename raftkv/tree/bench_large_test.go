@@ -89,6 +89,31 @@ func BenchmarkApply(b *testing.B) {
 	}
 }
 
+// BenchmarkAmong is the floor for BenchmarkApply: what it takes to set one of n keys in a map,
+// and in a B-tree of which no copies are made.
+func BenchmarkAmong(b *testing.B) {
+	for _, n := range []int{1000, 10_000, 100_000, 1_000_000} {
+		keys := keysOf(n)
+		m, t := make(map[string]*Node, n), newKeymap()
+		for _, key := range keys {
+			m[key] = &Node{Value: plain}
+			t.set(key, m[key])
+		}
+		b.Run(fmt.Sprintf("keys=%d/map", n), func(b *testing.B) {
+			for i := 0; b.Loop(); i++ {
+				key := keys[i*7919%n]
+				m[key] = &Node{Value: plain, Modified: m[key].Modified + 1}
+			}
+		})
+		b.Run(fmt.Sprintf("keys=%d/tree", n), func(b *testing.B) {
+			for i := 0; b.Loop(); i++ {
+				key := keys[i*7919%n]
+				t.set(key, &Node{Value: plain, Modified: t.get(key).Modified + 1})
+			}
+		})
+	}
+}
+
 // BenchmarkSnapshotValues does the same with 100,000 files of 256 bytes.
 func BenchmarkSnapshotValues(b *testing.B) {
 	tr, _ := valued(b, 100_000)
