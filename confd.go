@@ -7,7 +7,7 @@
 // options.go is the table of all options; flags.go and config.go bring them together,
 // help.go prints them. backend.go is the only place that knows the names of backends.
 // once.go is one pass, daemon.go the process that stays, with status.go to look at it and
-// sdnotify.go to tell systemd; garbage.go has both start with less work. store.go is the
+// sdnotify.go to tell systemd; garbage.go tunes the garbage collector. store.go is the
 // embedded store with its ports; config_cluster.go, cluster.go and discovery.go find the
 // nodes that it belongs to. tasks.go is the table of commands for templates and CI, ctl.go
 // that of commands with which confd is a client of a store.
@@ -59,9 +59,6 @@ import (
 )
 
 func main() {
-	if os.Getenv("GOGC") == "" {
-		tuneGC()
-	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ends := make(chan os.Signal, 2)
 	signal.Notify(ends, syscall.SIGINT, syscall.SIGTERM)

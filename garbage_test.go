@@ -21,35 +21,58 @@ func TestLoosePercent(t *testing.T) {
 	}
 }
 
-// TestCollector looks at what Go's collector is told: much garbage while the heap is
-// small, its own measure for a large one, and that again in the end.
+// TestPercentOf: a heap of large values may not double, one of small ones may, as Go has it.
+func TestPercentOf(t *testing.T) {
+	for _, test := range []struct {
+		what          string
+		live, objects uint64
+		want          int
+	}{
+		{"nothing", 0, 0, 100},
+		{"a small heap of large values", 60 << 20, 100, 100},
+		{"1,000,000 keys of 256 bytes", 450 << 20, 3_100_000, 100},
+		{"100,000 keys of 4 KiB", 420 << 20, 310_000, 72},
+		{"100 keys of 1 MiB", 150 << 20, 20_000, 25},
+	} {
+		if got := percentOf(test.live, test.objects); got != test.want {
+			t.Errorf("%s: got %d, want %d", test.what, got, test.want)
+		}
+	}
+}
+
+// TestCollector looks at what Go's collector is told: much garbage while the process starts
+// and its heap is small, its own measure for a large one and in the end, and less for large
+// values.
 func TestCollector(t *testing.T) {
-	const before = 77
+	const before = 80
 	defer debug.SetGCPercent(debug.SetGCPercent(before))
-	now := func() int { // there is no way to ask only
-		n := debug.SetGCPercent(-1)
-		debug.SetGCPercent(n)
-		return n
+	check := func(when string, least, most int) {
+		t.Helper()
+		got := debug.SetGCPercent(-1) // there is no way to ask only
+		debug.SetGCPercent(got)
+		if got < least || got > most {
+			t.Errorf("%s it is %d, want %d to %d", when, got, least, most)
+		}
 	}
-	if c := loosen(func(string) string { return "50" }); c != nil || now() != before {
-		t.Errorf("with GOGC=50 it is %d, and was %d", now(), before)
+	if loosen(func(string) string { return "50" }) != nil {
+		t.Error("GOGC is not left alone")
 	}
+	check("with GOGC", before, before)
 	c := loosen(func(string) string { return "" })
-	if got := now(); got != 1200 {
-		t.Errorf("at the start it is %d, want 1200", got)
-	}
+	check("at the start", 1200, 1200)
 	c.collected()
-	if got := now(); got <= before || got > 1200 {
-		t.Errorf("after a collection it is %d", got)
-	}
-	c.collectedWith(200 << 20)
-	if got := now(); got != before {
-		t.Errorf("with a large heap it is %d, want %d", got, before)
-	}
+	check("after a collection", before+1, 1200)
+	c.tune(200<<20, 10_000_000)
+	check("with a large heap", before, before)
+	c.tune(8<<20, 100_000)
+	check("with a small one again", 600, 600)
 	c.tighten()
-	c.collected() // that was on its way
-	if got := now(); got != before {
-		t.Errorf("in the end it is %d, want %d", got, before)
-	}
+	check("in the end", before, before)
+	c.tune(8<<20, 100_000) // it was on its way
+	check("in the end", before, before)
+	c.tune(200<<20, 10_000)
+	check("with large values", before/4, before/4)
+	c.tune(200<<20, 10_000_000)
+	check("with small ones again", before, before)
 	(*collector)(nil).tighten()
 }
