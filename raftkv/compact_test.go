@@ -152,7 +152,7 @@ func TestSnapshotsDuringWrites(t *testing.T) {
 func TestLogCache(t *testing.T) {
 	failed := func(err error) { t.Error(err) }
 	disk := raft.NewInmemStore()
-	c := &logCache{logStore: newLogStore(disk, time.Minute, failed)}
+	c := &logCache{monotonicLog: newLogStore(disk, time.Minute, failed)}
 	check := func(first, last uint64, kept int) {
 		t.Helper()
 		for i := first; i <= last; i++ {
@@ -201,7 +201,7 @@ func TestLogCache(t *testing.T) {
 // takes no gaps.
 func TestMonotonic(t *testing.T) {
 	n := open(t, testConfig(t))
-	if c := (&logCache{logStore: n.logs}); !c.IsMonotonic() {
+	if c := (&logCache{monotonicLog: n.logs}); !c.IsMonotonic() {
 		t.Error("the log's kind is hidden from raft")
 	}
 }

@@ -14,10 +14,16 @@ const (
 	cacheBytes   = 32 << 20
 )
 
+// A monotonicLog is a log that takes consecutive indexes only.
+type monotonicLog interface {
+	raft.LogStore
+	raft.MonotonicLogStore
+}
+
 // A logCache keeps the last entries in memory, from where they go to followers. Raft's
 // own counts entries only, and with chunks of large values 512 of them are 256 MiB.
 type logCache struct {
-	*logStore
+	monotonicLog
 
 	mu    sync.RWMutex
 	ring  [cacheEntries]*raft.Log // entry i is at i % cacheEntries, nil if it is not kept
@@ -35,15 +41,15 @@ func (c *logCache) GetLog(index uint64, e *raft.Log) error {
 		*e = *kept
 		return nil
 	}
-	return c.logStore.GetLog(index, e)
+	return c.monotonicLog.GetLog(index, e)
 }
 
 // StoreLog stores an entry.
 func (c *logCache) StoreLog(e *raft.Log) error { return c.StoreLogs([]*raft.Log{e}) }
 
-// StoreLogs stores entries, and keeps those that are on the disk.
+// StoreLogs stores entries, and keeps them.
 func (c *logCache) StoreLogs(es []*raft.Log) error {
-	if err := c.logStore.StoreLogs(es); err != nil {
+	if err := c.monotonicLog.StoreLogs(es); err != nil {
 		return err
 	}
 	c.mu.Lock()
@@ -70,7 +76,7 @@ func (c *logCache) DeleteRange(lo, hi uint64) error {
 	c.mu.Lock()
 	c.clearLocked()
 	c.mu.Unlock()
-	return c.logStore.DeleteRange(lo, hi)
+	return c.monotonicLog.DeleteRange(lo, hi)
 }
 
 func (c *logCache) dropLocked() {

@@ -73,13 +73,18 @@ func (c *counts) observer() *raft.Observer {
 	})
 }
 
-// nodeFSM is the node's state machine as raft sees it, with its times taken.
+// nodeFSM is the node's state machine as raft sees it, with its times taken. It applies only
+// what is on this node's disk.
 type nodeFSM struct {
 	raft.BatchingFSM
 	node *Node
 }
 
+// ApplyBatch applies entries once this node has them on its disk; see aheadLog.
 func (m nodeFSM) ApplyBatch(logs []*raft.Log) []any {
+	if err := m.node.ahead.waitDurable(lastOf(logs)); err != nil {
+		m.node.fsm.Halt(err)
+	}
 	start := time.Now()
 	responses := m.BatchingFSM.ApplyBatch(logs)
 	m.node.counts.apply.Observe(time.Since(start))
@@ -139,7 +144,7 @@ func (n *Node) writeRaft(p *MetricsPage) {
 	p.Gauge("confd_raft_is_leader", "1 if this node leads, else 0.", flag(leads))
 	p.Gauge("confd_raft_term", "Raft's term.", n.RaftTerm())
 	p.Gauge("confd_raft_last_index", "Index of the last entry in the log.", n.raft.LastIndex())
-	p.Gauge("confd_raft_commit_index", "Index of the last entry known to be committed.", n.raft.CommitIndex())
+	p.Gauge("confd_raft_commit_index", "Index of the last entry known to be committed.", n.committed())
 	p.Gauge("confd_raft_applied_index", "Index of the last entry applied to the tree.", n.RaftIndex())
 	p.Counter("confd_raft_applied_entries_total", "Log entries applied to the tree since the start; after a restart the log is applied again.", n.counts.applied.Load())
 	p.Begin("gauge", "confd_raft_servers", "Servers of raft's configuration, by their vote.")
@@ -246,7 +251,7 @@ func (n *Node) writeEtcd(p *MetricsPage, stats *tree.Stats) {
 	p.Gauge("etcd_server_has_leader", "As confd_raft_has_leader.", flag(leader != ""))
 	p.Gauge("etcd_server_is_leader", "As confd_raft_is_leader.", flag(n.raft.State() == raft.Leader))
 	p.Counter("etcd_server_leader_changes_seen_total", "As confd_raft_leader_changes_total.", n.counts.leaderChanges.Load())
-	p.Gauge("etcd_server_proposals_committed_total", "As confd_raft_commit_index.", n.raft.CommitIndex())
+	p.Gauge("etcd_server_proposals_committed_total", "As confd_raft_commit_index.", n.committed())
 	p.Gauge("etcd_server_proposals_applied_total", "As confd_raft_applied_index.", n.RaftIndex())
 	p.Gauge("etcd_server_proposals_pending", "As confd_proposals_pending.", n.counts.proposals.Load()-answered)
 	p.Counter("etcd_server_proposals_failed_total", "The sum of confd_proposals_failed_total.", n.counts.notProposed.Load()+n.counts.unknown.Load())

@@ -44,6 +44,7 @@ type Node struct {
 	logMeta   *logMeta
 	removing  *sync.WaitGroup // of files of the log
 	logs      *logStore
+	ahead     *aheadLog // over logs, while raft runs
 	stable    *stableStore
 	snapshots *snapshotStore
 	raft      *raft.Raft
@@ -317,7 +318,10 @@ func (n *Node) startRaft() (err error) {
 			err = fmt.Errorf("starting raft: %v", p)
 		}
 	}()
-	cache := &logCache{logStore: n.logs}
+	if err := n.startAhead(); err != nil {
+		return err
+	}
+	cache := &logCache{monotonicLog: n.ahead}
 	conf := n.cfg.raftConfig(n.dir.id)
 	if n.raft, err = raft.NewRaft(conf, nodeFSM{n.fsm, n}, cache, n.stable, n.snapshots, n.transport); err != nil {
 		return fmt.Errorf("starting raft: %w", err)

@@ -212,7 +212,7 @@ func (n *Node) serveAbsent(leader string) []byte {
 func (n *Node) lastEntry() absence {
 	a := absence{id: n.dir.id, index: n.raft.LastIndex()}
 	var l raft.Log
-	if err := n.logs.GetLog(a.index, &l); err == nil {
+	if err := n.ahead.GetLog(a.index, &l); err == nil {
 		a.term = l.Term
 		return a
 	}

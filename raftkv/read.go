@@ -187,7 +187,7 @@ func (n *Node) confirm() error {
 	if l == nil {
 		return ErrNoLeader
 	}
-	index := n.raft.CommitIndex()
+	index := n.committed()
 	if err := n.confirmTerm(l.term); err != nil {
 		return err
 	}

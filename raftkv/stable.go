@@ -32,9 +32,13 @@ const maxCandidate = 4096
 // file that is replaced as a whole. Raft saves a vote in two steps, its term and then
 // its candidate (hashicorp/raft#661); here the term waits for the candidate, so that
 // the file never holds the term of one vote and the candidate of another.
+//
+// What it holds is a promise for all of the log before; see aheadLog.
 type stableStore struct {
 	path string
 	fail func(error) // told when a write fails, and does not return while raft runs
+
+	before func() error // called before each write, which is not done if it fails; nil for none
 
 	found bool // there was a file when it was opened
 
@@ -72,6 +76,9 @@ func (s *stableStore) Set(key, val []byte) error {
 	if string(key) != keyLastVoteCand || len(val) > maxCandidate {
 		return fmt.Errorf("saving %q: not a vote", key)
 	}
+	if err := s.begin(); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.candidate = append([]byte(nil), val...)
@@ -90,6 +97,9 @@ func (s *stableStore) Get(key []byte) ([]byte, error) {
 
 // SetUint64 saves the current term at once, and keeps a vote's term for Set.
 func (s *stableStore) SetUint64(key []byte, val uint64) error {
+	if err := s.begin(); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch string(key) {
@@ -104,6 +114,19 @@ func (s *stableStore) SetUint64(key []byte, val uint64) error {
 		return s.saveLocked()
 	}
 	return fmt.Errorf("saving %q: not a term", key)
+}
+
+// begin returns when a write may begin.
+func (s *stableStore) begin() error {
+	if s.before == nil {
+		return nil
+	}
+	err := s.before()
+	if err != nil {
+		err = fmt.Errorf("saving term and vote: %w", err)
+		s.fail(err)
+	}
+	return err
 }
 
 // GetUint64 returns the current term or that of the last vote, 0 if there was none.

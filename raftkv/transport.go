@@ -37,6 +37,9 @@ import (
 // under way gets an empty AppendEntries after what it has acknowledged in this term, with
 // the commit index capped there: a message that raft itself might send. See progress.
 //
+// What is committed is what this node has on its disk, too: raft's leader counts itself
+// before; see aheadLog.
+//
 // A request has a bounded size: raft's bound counts entries, and the one who gets it has all
 // of them in memory, and again as they are written to the log.
 //
@@ -55,6 +58,7 @@ type transport struct {
 	mu       sync.Mutex
 	progress map[raft.ServerID]*progress
 	raft     atomic.Pointer[raft.Raft] // set when raft has started
+	durably  func(index uint64) uint64 // the smaller of it and what is on this node's disk; set before raft starts
 	installs installs
 	handed   atomic.Bool     // a leader has handed over to this node
 	failed   <-chan struct{} // closed when the node has failed
@@ -228,6 +232,7 @@ func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, a
 	}
 	t.sent.Add(1)
 	args.Entries = bounded(args.Entries) // raft goes on after the last one
+	args.LeaderCommitIndex = t.durably(args.LeaderCommitIndex)
 	p := t.progressOf(id)
 	tells := p.start(target, args)
 	start := time.Now()
@@ -240,7 +245,7 @@ func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, a
 	}
 	p.end(args, resp, took, err, tells)
 	if r := t.raft.Load(); r != nil {
-		p.check(r.CommitIndex())
+		p.check(t.durably(r.CommitIndex()))
 	}
 	return err
 }
@@ -290,7 +295,7 @@ func (t *transport) committed() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, p := range t.progress {
-		p.check(r.CommitIndex())
+		p.check(t.durably(r.CommitIndex()))
 	}
 }
 

@@ -154,6 +154,14 @@ func (f *FSM) stop(l *raft.Log, err error) {
 	f.fatal(f.failed)
 }
 
+// Halt ends the machine from without: what it is given from now on is not applied, and is
+// answered with an error. It is for the goroutine that calls ApplyBatch.
+func (f *FSM) Halt(err error) {
+	if f.failed == nil {
+		f.failed = err
+	}
+}
+
 func (f *FSM) setMeta(m *Meta) error {
 	old := *f.meta.Load()
 	value, ok := old[m.Key]

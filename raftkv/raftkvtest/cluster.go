@@ -27,6 +27,7 @@ type Options struct {
 	Link   Link                          // of healthy ways; default 0.2 to 0.5 ms
 	Config func(*raftkv.Config)          // may change the configuration of each node
 	LogFS  func(member string) types.VFS // holds the log's files, called for each start
+	Disks  bool                          // each member's log is on a Disk, unless there is a LogFS
 }
 
 // A Cluster is several nodes in one process, with a network, disks and clocks of which

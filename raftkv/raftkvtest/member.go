@@ -40,6 +40,7 @@ type Member struct {
 	run     *run          // the running one, or the last one
 	wanted  bool          // it is to run
 	idle    chan struct{} // closed when the last run has ended and no other follows
+	disk    *Disk         // with Options.Disks
 	joined  bool          // it has served, so that its data says where it belongs
 	leaving string        // its id, if somebody has asked to remove it
 	removed bool          // it has ended for that reason
@@ -104,6 +105,9 @@ func (m *Member) Crash(off bool) {
 	}
 	m.run.kill()
 	m.run.end()
+	if off && m.disk != nil {
+		m.disk = m.disk.PowerOff(m.c.newRand())
+	}
 }
 
 // Stop stops the member as an operator does, and returns when it has ended.
@@ -204,5 +208,9 @@ func (m *Member) ask(question func(*raftkv.Node) error) error {
 }
 
 func (c *Cluster) newMember(name string) *Member {
-	return &Member{Name: name, c: c, dir: filepath.Join(c.dir, name), first: len(c.members) == 0}
+	m := &Member{Name: name, c: c, dir: filepath.Join(c.dir, name), first: len(c.members) == 0}
+	if c.options.Disks {
+		m.disk = NewDisk()
+	}
+	return m
 }

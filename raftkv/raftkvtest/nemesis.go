@@ -86,6 +86,16 @@ var faults = []fault{
 		m[0].Crash(true)
 		return m[0].Start
 	}},
+	{"power-in-writes", func(n *nemesis, m []*Member) func() {
+		// What a leader has sent before it was on its own disk is at others only.
+		m[0].SlowDisk(time.Duration(10+n.r.IntN(500)) * time.Millisecond)
+		time.Sleep(time.Duration(n.r.IntN(2000)) * time.Millisecond)
+		m = m[:1+n.r.IntN(len(m)/2+1)]
+		for _, x := range m {
+			x.Crash(true)
+		}
+		return func() { startAll(m) }
+	}},
 	{"crash-most", func(n *nemesis, m []*Member) func() {
 		m = m[:len(m)/2+1+n.r.IntN(len(m)-len(m)/2)]
 		for _, x := range m {

@@ -29,7 +29,7 @@
 // A seed says what is done to whom and when. It does not say in what order goroutines
 // run, nor what raft leaves to chance, so a schedule that has failed may have to be run
 // several times to fail again. A crash stops the log in the middle of a write or a cut;
-// what it does to files that were not synced is another test's matter. A member that is
+// in every other schedule a loss of power also takes what was not synced. A member that is
 // paused has timers that go on.
 //
 // # Decisions

@@ -56,8 +56,11 @@ func (m *Member) begin() (*run, raftkv.Config) {
 	if !m.first && !(m.joined && m.c.newRand().IntN(2) == 0) {
 		cfg.Peers = m.c.peersOf(m)
 	}
-	if m.c.options.LogFS != nil {
+	switch {
+	case m.c.options.LogFS != nil:
 		cfg.Hooks.LogFS = m.c.options.LogFS(m.Name)
+	case m.disk != nil:
+		cfg.Hooks.LogFS = m.disk
 	}
 	if m.c.options.Config != nil {
 		m.c.options.Config(&cfg)

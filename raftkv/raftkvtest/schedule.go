@@ -54,6 +54,7 @@ func (s Schedule) Run(t testing.TB) Result {
 	setDefault(&s.Length, 30*time.Second)
 	setDefault(&s.Options.Nodes, []int{3, 3, 3, 4, 5}[r.IntN(5)])
 	s.Options.Config = configOf(uint64(10+r.IntN(100)), r.IntN(3) == 0, s.Options.Config)
+	s.Options.Disks = s.Options.Disks || r.IntN(2) == 0
 	c := NewCluster(t, s.Seed, s.Options)
 	s.run(t.Context(), c)
 	c.Close()
