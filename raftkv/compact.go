@@ -37,7 +37,7 @@ const (
 // in flight, each of which may be a value in chunks.
 func (c *Config) minTrailing() uint64 {
 	chunks := (2*c.MaxValue + maxKey) / raftchunking.ChunkSize // value and previous value
-	return uint64(2*inFlightLeader*(chunks+1) + 64)
+	return uint64(4*inFlight*(chunks+1) + 64)
 }
 
 // segmentSize returns the size of the log's files: small if the log is kept short.

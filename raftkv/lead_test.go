@@ -274,11 +274,11 @@ func TestGather(t *testing.T) {
 	}
 }
 
-// TestQueueOfFullEntries: with one voter a second entry goes only while the next one is full,
+// TestQueueOfFullEntries: a second entry goes only while the next one is full,
 // and nothing that would be cut into chunks goes with others.
 func TestQueueOfFullEntries(t *testing.T) {
-	q := newQueue(64 << 20)
-	q.open(inFlightAlone, true)
+	q := newQueue(64<<20, time.Second)
+	q.open(inFlight, true)
 	put := func(size int) {
 		r := newRequest().(*request)
 		r.size = size
@@ -292,8 +292,8 @@ func TestQueueOfFullEntries(t *testing.T) {
 	put(100)
 	var out []*batch
 	for i := range inFlightFull {
-		b, _, limit := q.take()
-		if limit == inFlightAlone {
+		b, _, alone := q.take()
+		if alone {
 			t.Errorf("the batch %d would hold up the others", i)
 		}
 		out = append(out, b)
@@ -309,8 +309,8 @@ func TestQueueOfFullEntries(t *testing.T) {
 		t.Error("one that is not full goes with another")
 	}
 	q.sent(b)
-	if b, _, limit := q.take(); limit != inFlightAlone || len(b.requests) != 1 {
-		t.Errorf("the rest: %d, limit %d", len(b.requests), limit)
+	if b, _, alone := q.take(); !alone || len(b.requests) != 1 {
+		t.Errorf("the rest: %d, alone %v", len(b.requests), alone)
 	}
 	put(2 * maxWhole)
 	if q.inFlight < q.limitLocked() {

@@ -49,10 +49,11 @@ type Node struct {
 	snapshots *snapshotStore
 	raft      *raft.Raft
 
-	queue    *queue
-	requests sync.Pool // of *request
-	readers  *readers
-	registry registry
+	queue     *queue
+	gathering atomic.Bool // somebody is in queue.gather, which is for one at a time
+	requests  sync.Pool   // of *request
+	readers   *readers
+	registry  registry
 
 	counts       counts
 	cluster      atomic.Pointer[string]     // its id; nil before the node has one

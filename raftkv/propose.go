@@ -125,23 +125,33 @@ func (n *Node) proposeLoop() {
 	var sending sync.WaitGroup
 	defer sending.Wait()
 	for {
-		batch, size, limit := n.queue.take()
+		batch, size, alone := n.queue.take()
 		if batch == nil {
 			return
 		}
-		if limit == inFlightAlone {
-			count, start := len(batch.requests), time.Now()
-			n.send(batch, size)
-			n.queue.gather(count, time.Since(start), n.closing)
+		if to := n.route.Load(); alone && to != nil && to.self {
+			n.sendAndGather(batch, size)
 			continue
 		}
-		sending.Go(func() { n.send(batch, size) })
+		// A leader that is silent must not hold up what goes to the next.
+		sending.Go(func() { n.sendAndGather(batch, size) })
+	}
+}
+
+// sendAndGather lets the next batch go when this one is answered, and those who have been
+// answered have had a moment to come back.
+func (n *Node) sendAndGather(b *batch, size int) {
+	defer n.queue.sent(b)
+	count, start := len(b.requests), time.Now()
+	n.send(b, size)
+	if n.gathering.CompareAndSwap(false, true) { // else it was for an old leader
+		n.queue.gather(count, min(time.Since(start), time.Second), n.closing)
+		n.gathering.Store(false)
 	}
 }
 
 // send brings a batch to where it is to go, and answers those who wait.
 func (n *Node) send(b *batch, size int) {
-	defer n.queue.sent(b)
 	to := n.route.Load()
 	n.turnAway(b, to)
 	switch {

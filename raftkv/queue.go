@@ -81,7 +81,7 @@ func (q *queue) put(r *request) error {
 	if until := q.tickLocked(); r.until != 0 {
 		r.until = until
 	}
-	if q.inFlight < q.limit && !q.held {
+	if q.inFlight < q.limitLocked() && !q.held {
 		q.changed.Signal()
 	}
 	if n+1 == q.awaited {
@@ -160,23 +160,23 @@ func (q *queue) open(limit int, another bool) {
 	q.changed.Signal()
 }
 
-// take waits for something that may go, and returns the requests for the next entry with
-// an upper bound of its size and the limit in force. The caller owes a call of sent. The
-// batch is nil when the queue is closed.
-func (q *queue) take() (*batch, int, int) {
+// take waits for something that may go, and returns the requests for the next entry, with
+// an upper bound of its size, and whether nothing else is to go meanwhile. The caller owes a
+// call of sent. The batch is nil when the queue is closed.
+func (q *queue) take() (b *batch, size int, alone bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for {
 		if q.closed != nil && (q.limit == 0 || q.held || q.head == len(q.waiting)) {
 			q.endLocked()
-			return nil, 0, 0
+			return nil, 0, false
 		}
 		if !q.held && q.inFlight < q.limitLocked() && q.head < len(q.waiting) {
 			b, size := q.takeLocked()
 			if len(b.requests) > 0 {
 				q.inFlight++
 				b.way = q.way
-				return b, size, max(q.limitLocked(), min(q.inFlight, inFlightFull))
+				return b, size, q.inFlight == 1 && q.limitLocked() == 1
 			}
 			q.free = append(q.free, b)
 			continue
@@ -188,7 +188,7 @@ func (q *queue) take() (*batch, int, int) {
 // limitLocked returns how many batches may be on their way: more than otherwise if the next
 // one is full, and not to be cut into chunks.
 func (q *queue) limitLocked() int {
-	if q.limit == inFlightAlone && q.bytes >= maxBatchBytes && q.waiting[q.head].size <= maxWhole {
+	if q.limit == inFlight && q.bytes >= maxBatchBytes && q.waiting[q.head].size <= maxWhole {
 		return inFlightFull
 	}
 	return q.limit

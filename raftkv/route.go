@@ -27,12 +27,10 @@ type route struct {
 // errLeaderChanged is why the context of a route ends.
 var errLeaderChanged = errors.New("the leader has changed")
 
-// Limits of entries and requests on their way at the same time.
+// Limits of batches on their way at the same time, into the log or to the leader.
 const (
-	inFlightAlone   = 1 // with one voter a second entry only makes both smaller
-	inFlightFull    = 4 // unless they are full: raft writes those that wait with one sync
-	inFlightLeader  = 2 // with several: while one is acknowledged the next is written
-	inFlightForward = 8
+	inFlight     = 1 // a second one only makes both smaller, and what each costs all members does not depend on its size
+	inFlightFull = 4 // unless they are full: raft writes those that wait with one sync
 )
 
 // observe is called by raft, in its main goroutine, and only notes that the leader may
@@ -79,7 +77,11 @@ func (n *Node) routeLoop() {
 			}
 			n.logRoute(old, now, before, lost)
 		}
-		n.queue.open(n.inFlight(now), another)
+		limit := inFlight
+		if now == nil {
+			limit = 0
+		}
+		n.queue.open(limit, another)
 		select {
 		case n.announce <- struct{}{}:
 		default:
@@ -116,19 +118,6 @@ func sameRoute(a, b *route) bool {
 		return a == b
 	}
 	return a.leader == b.leader && a.term == b.term
-}
-
-// inFlight returns how much may be on its way by a route.
-func (n *Node) inFlight(r *route) int {
-	switch {
-	case r == nil:
-		return 0
-	case !r.self:
-		return inFlightForward
-	case n.voters() > 1:
-		return inFlightLeader
-	}
-	return inFlightAlone
 }
 
 // logRoute tells people who leads, why that has changed, and how long nobody did.
