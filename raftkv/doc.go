@@ -12,7 +12,8 @@
 //	…
 //	event, err := node.Do(ctx, &tree.Op{Action: tree.Set, Key: "/app/port", Value: "80"})
 //
-// What Do has acknowledged is on the disks of a majority; a crash loses none of it. The
+// What Do has acknowledged is on the disks of a majority, the leader's among them; a crash
+// loses none of it. The
 // owner must watch Failed and end the process when it closes.
 //
 // # Reading
@@ -75,11 +76,14 @@
 // # Decisions
 //
 //   - Operations that arrive together travel in one log entry (up to 512, or 1 MiB), and
-//     one entry is on its way at a time, two with several voters: an fsync is what a write
-//     costs, so it is shared. What is larger travels alone, in chunks of 512 KiB,
-//     so that no entry blocks heartbeats for long.
-//   - After a write that was slow, a lone voter gives those whom it has answered a tenth of
-//     that time to come back before it writes again; see gather.
+//     one entry is on its way at a time: an fsync is what a write costs, so it is shared.
+//     What is larger travels alone, in chunks of 512 KiB, so that no entry blocks heartbeats
+//     for long; what comes to the same node after it waits for it.
+//   - After a write that was slow, those who have been answered get a tenth of that time to
+//     come back before the next is written; see gather.
+//   - A leader has entries on their way to the others while it writes them to its own disk, so
+//     that a write takes as long as the slower of two disks. What raft believes committed
+//     reaches nobody before the leader has it on its disk. See aheadLog.
 //   - Writes are forwarded, not redirected: a client needs to reach one node only, and the
 //     operations of many share one frame. The leader sends the result back, rather than
 //     have the follower find it when it applies the entry: a follower that is sent a

@@ -28,20 +28,20 @@ const (
 // leader has in its log is no promise to anybody until it counts itself among those who have
 // an entry. The thesis has it do that when its own write is done, and so it is here, though
 // hashicorp/raft counts it before: what raft believes to be committed is used in three
-// places, and each waits for this node's disk.
+// ways, and each waits for this node's disk.
 //
 //   - The state machine applies no entry before it is on the disk (nodeFSM.ApplyBatch). So
 //     what is answered, read, watched, in a snapshot, or cut from the log, is there.
-//   - Followers are not told of a commit beyond it (transport.AppendEntries, and nudge). Up
-//     to there each member that raft has counted has the entry on its disk.
+//   - Followers are not told of a commit beyond it, nor does a read wait for more
+//     (transport.AppendEntries, confirm). Up to there each member that raft has counted has
+//     the entries on its disk.
 //   - Raft acts by itself on a configuration that is committed, and on the first entry of a
 //     term, without which nothing older is (Figure 8 of the thesis). So both are written
 //     before StoreLogs returns, with all that is before them, as is everything but commands.
 //
-// The first entry of a term being on the disk, the smaller of what raft believes committed
-// and of what is on this disk is never less than that entry once raft has counted it: it is
-// an index up to which the entries are on the disks of a majority, in a term of which the
-// first entry is, too. That is what committed means.
+// So up to the smaller of what raft believes committed and of what is on this disk, all is on
+// the disks of a majority; and if raft has counted anything in this term, that reaches to the
+// first entry of the term at least. That is what committed means.
 //
 // A leader may lose its tail in a crash. Nobody was told that it had it. The entries may be
 // at followers, as those of any leader that has failed early, and nobody else can make others
@@ -50,10 +50,12 @@ const (
 //
 // A node that no longer leads could promise something with a tail: a vote, or an answer to
 // another leader. Both are of a later term, and a term is not saved before the tail is on the
-// disk (stableStore). So a node in a later term than the one in which it led has no tail:
-// it is raft with a log that waits for the disk. Until then it leads or does nothing: another
-// leader of its own term there is not. On a follower, at the start, and with one voter, where
-// there is nobody to send to, StoreLogs returns when the entries are on the disk.
+// disk (stableStore). So a node in a later term than the one in which it led has no tail: it
+// is raft with a log that waits for the disk. Until then it has nobody to promise anything
+// to, since its own term has no other leader. What a pre-vote, a hello or a status say of the
+// end of the log is no promise. On a follower, at the start, and with one voter, which has
+// nobody to send to, StoreLogs returns when the entries are on the disk; and before entries
+// are cut out, all are there.
 //
 // If a write fails the node has, as ever (logStore): the tail stays where it is, so nothing of
 // it is applied or told, and the state machine applies nothing after it.

@@ -37,8 +37,8 @@ import (
 // under way gets an empty AppendEntries after what it has acknowledged in this term, with
 // the commit index capped there: a message that raft itself might send. See progress.
 //
-// What is committed is what this node has on its disk, too: raft's leader counts itself
-// before; see aheadLog.
+// No request tells of a commit beyond what is on this node's own disk: raft's leader counts
+// itself before; see aheadLog.
 //
 // A request has a bounded size: raft's bound counts entries, and the one who gets it has all
 // of them in memory, and again as they are written to the log.
