@@ -6,6 +6,7 @@ package raftkv
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -255,31 +256,54 @@ func TestNothingIsAppliedBehindAGap(t *testing.T) {
 		disk.hold()
 		first := begin(t, leader, "/a")
 		arrives(t, rest[0], last+1)
-		second := begin(t, leader, "/b")
+		entry := fsm.AppendBatch(nil, leader.clock.read(), []fsm.Op{{Tree: &tree.Op{Action: tree.Set, Key: "/b", Value: "v"}}})
+		leader.raft.ApplyLog(raft.Log{Data: entry}, 0)
 		arrives(t, rest[0], last+2)
 		waitFailed(t, leader, time.Minute)
-		for _, done := range []<-chan error{first, second} {
-			if err := <-done; !errors.Is(err, ErrFailed) || errors.Is(err, ErrNotProposed) {
-				t.Errorf("a write that hung: %v; its outcome is not known", err)
-			}
+		if err := <-first; !errors.Is(err, ErrFailed) || errors.Is(err, ErrNotProposed) {
+			t.Errorf("a write that hung: %v; its outcome is not known", err)
 		}
 		disk.release()
 		time.Sleep(100 * time.Millisecond)
-		entry := fsm.AppendBatch(nil, leader.clock.read(), []fsm.Op{{Tree: &tree.Op{Action: tree.Set, Key: "/c"}}})
-		if f := leader.raft.ApplyLog(raft.Log{Data: entry}, 0); f.Error() == nil {
-			if err, ok := f.Response().(error); !ok {
-				t.Errorf("it wrote on: %v", err)
-			}
-		}
 		if _, err := (nodeFSM{leader.fsm, leader}).Snapshot(); err == nil {
 			t.Error("it made a snapshot")
 		}
-		if got := leader.fsm.Applied(); got > last || has(leader, "/a") || has(leader, "/b") || has(leader, "/c") {
+		if got := leader.fsm.Applied(); got > last || has(leader, "/a") || has(leader, "/b") {
 			t.Errorf("it has applied up to entry %d, its disk has answered for %d", got, last)
 		}
 		next := newLeader(t, rest)
 		set(t, next, "/d", "v")
 		shows(t, next, "/b", "v") // it was on the disks of two
+	})
+}
+
+// TestCloseWhileTheTailHangs: Close does not wait for a disk that hangs, and does not give
+// the directory to another either.
+func TestCloseWhileTheTailHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, logs := heldCluster(t, func(cfg *Config) { cfg.StallTimeout = 2 * time.Second })
+		leader, rest := c.leader()
+		last := leader.raft.LastIndex()
+		logs[leader.cfg.Name].hold()
+		done := begin(t, leader, "/a")
+		arrives(t, rest[0], last+1)
+		waitFailed(t, leader, time.Minute)
+		<-done
+		start := time.Now()
+		if err := leader.Close(); err == nil {
+			t.Error("closed as if all was well, though a write hangs")
+		}
+		if took := time.Since(start); took > 2*closeGrace {
+			t.Errorf("it took %v", took)
+		}
+		if lock, err := lockFile(filepath.Join(leader.cfg.DataDir, "lock")); !errors.Is(err, ErrLocked) {
+			lock.Close()
+			t.Errorf("the directory was given away while a write hangs: %v", err)
+		}
+		// A bubble ends when the log is closed.
+		logs[leader.cfg.Name].release()
+		<-leader.ahead.ended
+		leader.wal.Close()
 	})
 }
 

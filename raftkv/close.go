@@ -47,7 +47,7 @@ func (n *Node) close() error {
 		}()
 		joined = n.within(stopped) && n.join(&n.wg) && n.join(&n.compacts) && joined
 	}
-	joined = n.stopAhead() && joined
+	joined = n.stopAhead(joined)
 	if n.transport != nil {
 		errs = append(errs, n.transport.Close())
 	}

@@ -291,5 +291,12 @@ func (n *Node) startAhead() error {
 	return nil
 }
 
-// stopAhead ends what startAhead has begun, and reports whether it has ended.
-func (n *Node) stopAhead() bool { return n.ahead == nil || n.within(n.ahead.close()) }
+// stopAhead ends what startAhead has begun, and waits for that unless wait is false, as when
+// the disk is known to hang. It reports whether all has ended.
+func (n *Node) stopAhead(wait bool) bool {
+	if n.ahead == nil {
+		return wait
+	}
+	ended := n.ahead.close()
+	return wait && n.within(ended)
+}
