@@ -68,16 +68,20 @@ func TestStartAtOnce(t *testing.T) {
 	})
 }
 
-// TestCrashOfLeader looks at what clients of a member see when it ends.
+// TestCrashOfLeader looks at what clients of a member see when it ends. What it was writing
+// may be carried out by the others, to whom it had sent it.
 func TestCrashOfLeader(t *testing.T) {
 	inCluster(t, func(ctx context.Context, c *Cluster, leader *Member) {
-		set := &tree.Op{Action: tree.Set, Key: "/k", Value: "v"}
+		set := func(value string) error {
+			_, err := c.Ledger.Do(ctx, leader, &tree.Op{Action: tree.Set, Key: "/k", Value: value})
+			return err
+		}
 		leader.SlowDisk(time.Second)
 		time.AfterFunc(100*time.Millisecond, func() { leader.Crash(false) })
-		if _, err := leader.Do(ctx, set); !errors.Is(err, ErrCut) {
+		if err := set("crashed:"); !errors.Is(err, ErrCut) {
 			t.Errorf("the answer of a member that has crashed: %v", err)
 		}
-		if _, err := leader.Do(ctx, set); !errors.Is(err, ErrDown) || !errors.Is(err, raftkv.ErrNotProposed) {
+		if err := set("down:"); !errors.Is(err, ErrDown) || !errors.Is(err, raftkv.ErrNotProposed) {
 			t.Errorf("the answer of a member that is down: %v", err)
 		}
 		if _, err := c.WaitLeader(ctx, leader); err != nil {
