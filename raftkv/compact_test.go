@@ -68,9 +68,11 @@ func TestDataDirectoryIsBounded(t *testing.T) {
 	}
 	// A snapshot holds the keys and the history, 1000 events of which may each have a
 	// value before and after: up to 9 MiB, two or three of them. The log may be twice
-	// that before the next one, and keeps as much as is needed for followers.
+	// that before the next one, and keeps as much as is needed for followers. It goes on
+	// growing while a snapshot is written, above all with the race detector: 35 MiB in all,
+	// and 47 with that.
 	t.Logf("%d MiB were written, at most %d MiB were on the disk", writers*writes*size>>20, largest>>20)
-	if largest > 48<<20 {
+	if largest > 56<<20 {
 		t.Errorf("data directory grew to %d MiB", largest>>20)
 	}
 	if first, err := n.wal.FirstIndex(); err != nil || first == 1 {
