@@ -53,9 +53,10 @@ type request struct {
 
 // Do carries out op: it is in the log, on the disks of a majority, and in this node's tree,
 // when Do returns an event. Any node may be asked: one that does not lead has the leader
-// do it. While there is no leader Do waits for one, for as long as Config.Timeout. An *tree.Error says that the tree refused it. With any other error the outcome
-// is unknown unless errors.Is(err, ErrNotProposed); it is never tried again here. op
-// must not be changed before Do returns, nor after it returns an unknown outcome.
+// do it. While there is no leader Do waits for one, for as long as Config.Timeout. An
+// *tree.Error says that the tree refused it. With any other error the outcome is unknown
+// unless errors.Is(err, ErrNotProposed); it is never tried again here. op must not be
+// changed before Do returns, nor after it returns an unknown outcome.
 func (n *Node) Do(ctx context.Context, op *tree.Op) (*tree.Event, error) {
 	if len(op.Value) > n.cfg.MaxValue || len(op.PrevValue) > n.cfg.MaxValue {
 		return nil, notProposed(fmt.Errorf("value: %w; the limit is %d bytes", ErrTooLarge, n.cfg.MaxValue))

@@ -108,7 +108,7 @@
 //
 // Requests over TLS are net/http's: it must see the connection itself to know of the
 // client's certificate, so nothing could be handed over once the loop had read from it. Nor
-// are large values the loop's (64 KiB), whose cost is elsewhere.
+// are large values the loop's (above 64 KiB), whose cost is elsewhere.
 //
 // /v2/admin/backup is on the client port, the one that people and their scripts can reach,
 // though the other paths of /v2/admin are 0.4's and on the peer port. It is refused while
