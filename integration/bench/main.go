@@ -59,7 +59,7 @@ Usage: bench [flags]
 
 %s
 Examples
-  Everything, some 20 minutes:
+  Everything, half an hour and more:
     bench -markdown report.md
   Whether it works at all, at most 2 minutes:
     bench -quick
