@@ -55,7 +55,9 @@ func startSides(t *testing.T) (theirs, ours *side, node *fakeNode) {
 	return theirs, ours, node
 }
 
-// startEtcd runs Debian's etcd until the test ends. What it returns waits until it serves.
+// startEtcd runs Debian's etcd until the test ends. What it returns waits until it serves and
+// knows the version of its cluster: it writes that into its v2 store, after it serves if the
+// disk is slow, and the write takes an index.
 func startEtcd(t *testing.T, name, client, peer, cluster string, more ...string) (wait func()) {
 	t.Helper()
 	path, err := exec.LookPath("etcd")
@@ -84,10 +86,28 @@ func startEtcd(t *testing.T, name, client, peer, cluster string, more ...string)
 		for lines.Scan() {
 			if strings.Contains(lines.Text(), "serving insecure client requests") {
 				go func() { _, _ = io.Copy(io.Discard, out) }() // ends with the process
+				awaitVersion(t, client)
 				return
 			}
 		}
 		t.Fatalf("etcd does not serve:\n%s", &log)
+	}
+}
+
+// awaitVersion waits until the cluster of the etcd at addr has a version, 10 s at most.
+func awaitVersion(t *testing.T, addr string) {
+	t.Helper()
+	etcd, deadline := &side{name: "etcd", addr: addr}, time.After(10*time.Second)
+	for ticks := time.Tick(10 * time.Millisecond); ; {
+		a := etcd.send(t, call{"GET", "/version", "", ""})
+		if strings.Contains(a.body, `"etcdcluster":"3.`) {
+			return
+		}
+		select {
+		case <-ticks:
+		case <-deadline:
+			t.Fatalf("etcd does not know its cluster's version: %s", a.body)
+		}
 	}
 }
 
