@@ -7,6 +7,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -33,7 +34,7 @@ func (r *sizeRun) addSnapshots(ctx context.Context) error {
 		all[i].flag = flag
 	}
 	length, taken := 5*r.round, map[string]float64{}
-	found, err := sizes(ctx, r, r.pick(min(r.rounds, 2), 1), all, func(ctx context.Context, s sized) (outcome, error) {
+	found, err := sizes(ctx, r, min(r.rounds, 2), all, func(ctx context.Context, s sized) (outcome, error) {
 		if err := s.restartWith(ctx, s.flag); err != nil {
 			return outcome{}, err
 		}
@@ -85,7 +86,8 @@ func (s *server) restartWith(ctx context.Context, flag string) error {
 	return nil
 }
 
-// awaitSnapshot waits for the first snapshot of a confd since its start.
+// awaitSnapshot writes until a confd has finished its first snapshot since its start. Without
+// a write none may be due: the last one can be of the end of the measurement before.
 func (n *node) awaitSnapshot(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("confd takes no snapshot within %v", startTimeout))
 	defer cancel()
@@ -93,6 +95,9 @@ func (n *node) awaitSnapshot(ctx context.Context) error {
 		taken, err := n.sample(ctx, snapshotsTaken)
 		if err != nil || taken > 0 {
 			return err
+		}
+		if err := n.put(ctx, "/bench-snapshot", "x"); err != nil {
+			return errors.Join(context.Cause(ctx), err)
 		}
 		if pause(ctx, 50*time.Millisecond) != nil {
 			return context.Cause(ctx)
