@@ -9,13 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
+	"confd/raftkv"
 	"confd/resource"
 )
 
@@ -114,8 +114,7 @@ func (p *program) serveStatus(ctx context.Context, waiting *resource.Runner, fai
 	if p.StatusAddr == "" {
 		return s, func() {}, nil
 	}
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", p.StatusAddr)
+	l, err := raftkv.Listen(ctx, p.StatusAddr)
 	if err != nil {
 		return nil, nil, hint(fmt.Errorf("opening the status port: %w", err), "choose another address with -status-addr")
 	}

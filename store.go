@@ -186,8 +186,7 @@ func (p *program) listenClient(ctx context.Context, on listen, t *raftkv.TLS) (l
 	if !on.secure {
 		t = nil
 	}
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", on.addr)
+	l, err := raftkv.Listen(ctx, on.addr)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return listener{}, hint(fmt.Errorf("opening the client port: %w", err),

@@ -140,7 +140,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	if c.Hooks.Listen == nil {
-		c.Hooks.Listen = func(addr string) (net.Listener, error) { return net.Listen("tcp", addr) }
+		c.Hooks.Listen = func(addr string) (net.Listener, error) { return Listen(context.Background(), addr) }
 	}
 	if c.Hooks.Dial == nil {
 		c.Hooks.Dial = func(ctx context.Context, addr string) (net.Conn, error) {

@@ -4,6 +4,7 @@
 package raftkv
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
@@ -53,7 +54,11 @@ func openDataDir(path string) (_ *dataDir, err error) {
 	if err := makeDir(path); err != nil {
 		return nil, err
 	}
-	if d.lock, err = lockFile(filepath.Join(path, "lock")); err != nil {
+	lock := func() (err error) {
+		d.lock, err = lockFile(filepath.Join(path, "lock"))
+		return err
+	}
+	if err := whileInUse(context.Background(), lock); err != nil {
 		return nil, err
 	}
 	defer func() {
