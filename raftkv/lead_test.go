@@ -151,7 +151,7 @@ func TestClock(t *testing.T) {
 // TestLeadershipLost gives the node a sign of a leader of a newer term.
 func TestLeadershipLost(t *testing.T) {
 	cfg := testConfig(t)
-	cfg.Timeout = 300 * time.Millisecond
+	cfg.Timeout = 2 * time.Second // a busy disk may need most of it for the first write
 	n := open(t, cfg)
 	set(t, n, "/a", "1")
 	n.transport.rpcs <- raft.RPC{
