@@ -58,7 +58,7 @@ func (c *conn) close() {
 // send sends what is left of the request as far as the socket takes it.
 func (c *conn) send(epoll int) error {
 	for c.sent < len(c.out) {
-		n, err := syscall.Write(c.fd, c.out[c.sent:])
+		n, err := rawWrite(c.fd, c.out[c.sent:])
 		switch err {
 		case nil:
 			c.sent += n
@@ -88,7 +88,7 @@ func (c *conn) ask(epoll int, want bool) error {
 // receive reads once what has come, and says whether there was anything. The error is
 // io.ErrUnexpectedEOF if the server has closed the connection.
 func (c *conn) receive() (bool, error) {
-	n, err := syscall.Read(c.fd, c.space())
+	n, err := rawRead(c.fd, c.space())
 	switch {
 	case err == syscall.EAGAIN || err == syscall.EINTR:
 		return false, nil
@@ -107,7 +107,7 @@ var errSilence = fmt.Errorf("nothing has come for %v", silence)
 // wait waits until connections are ready, sends on what they had to send, and has got called
 // with each that has received something.
 func (c *Conns) wait(got func(*conn) error) error {
-	n, err := syscall.EpollWait(c.epoll, c.events, int(silence.Milliseconds()))
+	n, err := rawWait(c.epoll, c.events, int(silence.Milliseconds()))
 	switch {
 	case err == syscall.EINTR:
 		return nil
