@@ -29,7 +29,8 @@ func TestOutageIsNotEndedByTheEnd(t *testing.T) {
 					if calls.Add(1) == 1 {
 						return errInjected
 					}
-					<-ctx.Done() // as a connection attempt that is cut off
+					<-ctx.Done()                // as a connection attempt that is cut off
+					time.Sleep(time.Nanosecond) // until the contexts made from it have ended, too
 					return nil
 				}
 				done := make(chan error)

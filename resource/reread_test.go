@@ -175,8 +175,13 @@ func TestRereadLeavesNothingBehind(t *testing.T) {
 			time.Sleep(time.Minute)
 		}
 		c.wantFile(c.dest("a"), "value=\n")
-		if len(run.reads.down)+len(run.waits.down) != 0 {
-			t.Errorf("outages: %v, %v", run.reads.down, run.waits.down)
+		synctest.Wait()
+		for _, o := range []*outage{&run.reads, &run.waits} {
+			o.mu.Lock()
+			if len(o.down) != 0 {
+				t.Errorf("outages: %v", o.down)
+			}
+			o.mu.Unlock()
 		}
 		stop() // the bubble fails if a goroutine is left
 	})
