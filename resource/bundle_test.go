@@ -10,6 +10,8 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -165,26 +167,33 @@ func TestBundleAfterACrash(t *testing.T) {
 				t.Fatal(err)
 			}
 			setAll(b, "1", names...)
-			dead, renames := false, 0
+			var dead atomic.Bool
+			var mu sync.Mutex // of what is below; directories are synced beside the rest
+			renames := 0
 			resources := c.load(opts, func(ctx context.Context, _ *slog.Logger, cmd command) error {
-				if dead {
+				if dead.Load() {
 					return errInjected
 				}
 				return sh.run(ctx, nil, cmd)
 			})
 			for _, r := range resources {
 				r.sys = &faulty{real: osSystem{}, call: func(op string, effect func() error) error {
+					mu.Lock()
+					defer mu.Unlock()
 					if op == "rename" {
 						renames++
 					}
-					if dead = dead || renames == died || died == 4 && renames == 3 && op == "mark"; dead {
+					if renames == died || died == 4 && renames == 3 && op == "mark" {
+						dead.Store(true)
+					}
+					if dead.Load() {
 						return errInjected // nothing has an effect any more
 					}
 					return effect()
 				}}
 			}
 			NewRunner(Config{Backend: b, Resources: resources}).Once(t.Context())
-			if !dead || sh.count("reload") != 1 {
+			if !dead.Load() || sh.count("reload") != 1 {
 				t.Fatalf("the process did not die, or reloaded: %q", sh.ran)
 			}
 			fail := true

@@ -33,6 +33,7 @@ func (s *set) change(ctx context.Context, jobs, changes []*job, index uint64) []
 		return failed
 	}
 	failed := s.replace(changes)
+	failed = append(failed, s.settle(changes)...)
 	for _, j := range changes {
 		if j.touched && !j.r.torn && !j.r.split {
 			j.r.log.Info("replaced file", "dest", j.t.path, "bytes", len(j.content), "index", index)
@@ -141,6 +142,34 @@ func (s *set) replace(changes []*job) []*Error {
 	return failed
 }
 
+// settle makes the new names durable. Where a reload is due, that only begins, and ends
+// with the pass: the service reads the file by its name, which is there, and a crash after
+// which the old file is back is one after which the service begins anew, and so does this
+// program, which replaces the file and reloads.
+func (s *set) settle(changes []*job) (failed []*Error) {
+	for _, j := range changes {
+		if j.r.pending && j.r.reload != nil {
+			j.r.beginSettle()
+		} else if err := j.r.settle(); err != nil {
+			failed = append(failed, j.r.fault(err))
+		}
+	}
+	return failed
+}
+
+// endSettle waits for what settle has begun, and notes what has failed.
+func (s *set) endSettle(index uint64) (failed []*Error) {
+	for _, r := range s.members {
+		if err := r.endSettle(); err != nil {
+			failed = append(failed, r.fault(err))
+		}
+	}
+	if failed != nil {
+		s.settled(failed, index)
+	}
+	return failed
+}
+
 // joined notes that all files are of one version.
 func (s *set) joined() {
 	for _, r := range s.members {
@@ -212,8 +241,9 @@ func (s *set) undo(changes []*job, before []owing) {
 	}
 }
 
-// swap makes the staged file the target, or removes the target. It reports whether the
-// target is what it shall be, which may be so although an error is returned too.
+// swap makes the staged file the target, or removes the target; settle is to follow. It
+// reports whether the target is what it shall be, which may be so although an error is
+// returned too.
 func (j *job) swap() (written bool, err error) {
 	if !j.absent {
 		staged := j.staged
@@ -229,5 +259,5 @@ func (j *job) swap() (written bool, err error) {
 		return false, fmt.Errorf("removing: %w", err)
 	}
 	j.r.torn, j.r.unsynced = false, filepath.Dir(j.t.path)
-	return true, j.r.settle()
+	return true, nil
 }

@@ -204,6 +204,44 @@ func systemCallFails(t *testing.T, way, op string, after bool, nth int) {
 	}
 }
 
+// The reload does not wait until the new name is on disk. The pass does, and reports a disk
+// that fails; the next one syncs once more, and does not reload again.
+func TestReloadBesideSync(t *testing.T) {
+	c := newConfdir(t)
+	c.resource("a", `reload_cmd = "reload"`)
+	reloaded := make(chan struct{})
+	sh := &commands{do: func(context.Context, string) error {
+		c.wantFile(c.dest("a"), "value=1\n")
+		close(reloaded)
+		return nil
+	}}
+	resources := c.load(c.options(), sh.run)
+	syncs := 0
+	resources[0].sys = &faulty{real: osSystem{}, call: func(op string, effect func() error) error {
+		if op != "syncDir" {
+			return effect()
+		}
+		if syncs++; syncs == 1 {
+			<-reloaded // the test hangs if the reload waits for this
+			return unix.EIO
+		}
+		return effect()
+	}}
+	run := NewRunner(Config{Backend: newMemory("/a", "1"), Resources: resources})
+	if err := run.Once(t.Context()); !errors.Is(err, unix.EIO) || !strings.Contains(err.Error(), "syncing the directory") {
+		t.Errorf("got %v", err)
+	}
+	if s := run.Status()[0]; !errors.Is(s.Err, unix.EIO) || s.Failures != 1 || s.Reloads != 1 {
+		t.Errorf("after the failure: %+v", s)
+	}
+	if err := run.Once(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if s := run.Status()[0]; s.Err != nil || s.Reloads != 1 || s.Writes != 1 || syncs != 2 {
+		t.Errorf("%d syncs, %+v", syncs, s)
+	}
+}
+
 // A rename that fails for good, as on an immutable file, never runs the reload.
 func TestRenameFailsForGood(t *testing.T) {
 	c := newConfdir(t)

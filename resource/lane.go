@@ -129,6 +129,9 @@ func (l *lane) reload(ctx context.Context, run *Runner, out *outcome) {
 			}
 		}
 	}
+	for _, s := range l.sets {
+		out.failed = append(out.failed, s.endSettle(out.index)...)
+	}
 	if ctx.Err() == nil { // else it may have been cut off, and the next process tries it
 		l.rollBack(ctx, run, back, out)
 	}

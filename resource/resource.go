@@ -185,6 +185,7 @@ type Resource struct {
 	kept         string        // the staged file of the last attempt, with Options.KeepStageFile
 	stale        bool          // a marker that could not be removed
 	unsynced     string        // the directory that is still to be synced
+	settling     chan error    // what its sync, which is under way, comes to; nil = none is
 	warned       bool          // that the marker cannot be written
 	failures     int           // of its set, in a row
 

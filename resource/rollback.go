@@ -97,7 +97,13 @@ func (s *set) putBack(gen string) error {
 			return err
 		}
 	}
-	if failed := s.replace(changes); failed != nil {
+	failed := s.replace(changes)
+	for _, j := range changes {
+		if err := j.r.settle(); err != nil {
+			failed = append(failed, j.r.fault(err))
+		}
+	}
+	if failed != nil {
 		return failed[0].Err
 	}
 	for _, j := range changes {

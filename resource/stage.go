@@ -166,8 +166,8 @@ func (r *Resource) tidy() error {
 	return errors.Join(errs...)
 }
 
-// replace makes the staged file the target. It reports whether the target has been
-// written, which may be so although an error is returned too.
+// replace makes the staged file the target; settle is to follow. It reports whether the
+// target has been written, which may be so although an error is returned too.
 func (r *Resource) replace(t target, staged string, b body) (written bool, err error) {
 	from := staged
 	if r.opts.KeepStageFile {
@@ -205,19 +205,48 @@ func (r *Resource) replace(t target, staged string, b body) (written bool, err e
 		r.discard(staged)
 	}
 	r.unsynced = filepath.Dir(t.path)
-	return true, r.settle()
+	return true, nil
 }
 
-// settle syncs the directory in which a name was changed.
+// settle syncs the directory in which a name was changed, if there is one.
 func (r *Resource) settle() error {
 	if r.unsynced == "" {
 		return nil
 	}
-	if err := r.shared.dirs.of(r.unsynced).sync(func() error { return r.sys.syncDir(r.unsynced) }); err != nil {
+	return r.hasSettled(r.syncNames(r.unsynced))
+}
+
+// beginSettle begins to do so. No name of the resource may change until endSettle.
+func (r *Resource) beginSettle() {
+	if r.unsynced == "" {
+		return
+	}
+	dir, done := r.unsynced, make(chan error, 1)
+	r.settling = done
+	go func() { done <- r.syncNames(dir) }()
+}
+
+// endSettle waits for the end of what beginSettle has begun, if it has.
+func (r *Resource) endSettle() error {
+	if r.settling == nil {
+		return nil
+	}
+	err := <-r.settling
+	r.settling = nil
+	return r.hasSettled(err)
+}
+
+// hasSettled notes how the sync has ended. After an error there is to be another.
+func (r *Resource) hasSettled(err error) error {
+	if err != nil {
 		return fmt.Errorf("syncing the directory: %w", err)
 	}
 	r.unsynced = ""
 	return nil
+}
+
+func (r *Resource) syncNames(dir string) error {
+	return r.shared.dirs.of(dir).sync(func() error { return r.sys.syncDir(dir) })
 }
 
 // rewrite writes the content over that of a target that cannot be replaced. While it
