@@ -60,13 +60,13 @@
 //	copy    STATE/backup/…       the old file, if earlier versions are kept
 //	open    STATE/pending/HASH   "a reload is due", if there is a reload
 //	rename  to NAME
-//	fsync   the directory
+//	fsync   the directory        beside the reload, if there is one
 //	reload                       once for all resources of the pass that have the same
 //	unlink  STATE/pending/HASH
 //
-// In a set of several, each step is done for all before the next one, up to the rename;
-// before the first of them the old files are staged too, so that putting one back takes
-// no more than replacing it did.
+// In a set of several, each step is done for all before the next one; before the first
+// rename the old files are staged too, so that putting one back takes no more than replacing
+// it did.
 //
 // # Decisions
 //
