@@ -76,13 +76,13 @@ func (r *run) sourceOf(file string) source {
 }
 
 func (r *run) execute(f frame, from source, data []any) (string, error) {
-	r.frames = append(r.frames, f)
-	defer func() { r.frames = r.frames[:len(r.frames)-1] }()
+	outer, out := r.out, output{ctx: r.ctx}
+	r.frames, r.out = append(r.frames, f), &out
+	defer func() { r.frames, r.out = r.frames[:len(r.frames)-1], outer }()
 	var dot any
 	if len(data) > 0 {
 		dot = data[0]
 	}
-	out := output{ctx: r.ctx}
 	if err := f.parsed.Execute(&out, dot); err != nil {
 		return "", from.execError(err, r.opts.Secrets)
 	}

@@ -260,6 +260,7 @@ func (t *Template) Render(ctx context.Context, keys backends.Keys) (Output, erro
 	t.run.start(ctx, keys, t.parsed)
 	defer t.run.end()
 	out := output{ctx: ctx, buf: make([]byte, 0, t.size+t.size/8+64)}
+	t.run.out = &out
 	err := t.parsed.Execute(&out, nil)
 	reads := t.run.store.reads.list()
 	if ctxErr := ctx.Err(); ctxErr != nil { // then answers of the resolver may be missing
@@ -272,20 +273,6 @@ func (t *Template) Render(ctx context.Context, keys backends.Keys) (Output, erro
 	return Output{Bytes: out.buf, Reads: reads}, nil
 }
 
-// output collects what a template writes, until ctx ends.
-type output struct {
-	ctx context.Context // of the one Render that owns the output
-	buf []byte
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	if err := o.ctx.Err(); err != nil {
-		return 0, err
-	}
-	o.buf = append(o.buf, p...)
-	return len(p), nil
-}
-
 // A run is the state that the functions of one Template are bound to. It is filled in
 // by start, for one Render, and emptied by end.
 type run struct {
@@ -296,6 +283,7 @@ type run struct {
 	ctx    context.Context // of the Render in progress
 	store  store           // the keys of the Render in progress
 	frames []frame         // the templates that the Render is in, from the outermost
+	out    *output         // of the innermost
 
 	parts    map[string]*part             // :: name → a file that was included
 	files    map[string][sha256.Size]byte // :: name → sum of a file that the last Render has read
@@ -309,7 +297,12 @@ func (r *run) parse(name, text string) (*template.Template, error) {
 	if missing == "" {
 		missing = "error"
 	}
-	return template.New(name).Funcs(r.bind(text)).Option("missingkey=" + missing).Parse(text)
+	funcs := r.bind(text)
+	parsed, err := template.New(name).Funcs(funcs).Option("missingkey=" + missing).Parse(text)
+	if err == nil {
+		r.straighten(parsed, funcs)
+	}
+	return parsed, err
 }
 
 // bind returns the functions whose names occur in a text, bound to r. The others are
@@ -337,5 +330,5 @@ func (r *run) start(ctx context.Context, keys backends.Keys, parsed *template.Te
 func (r *run) end() {
 	r.ctx = nil
 	r.store = store{}
-	r.frames = nil
+	r.frames, r.out = nil, nil
 }
