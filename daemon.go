@@ -27,25 +27,24 @@ func (p *program) daemon(ctx context.Context) (err error) {
 	if err := p.checkConfDir(); err != nil {
 		return err
 	}
-	resources, broken := p.load()
-	p.logBroken(broken)
-
-	ctx, fail := context.WithCancelCause(ctx)
-	defer fail(nil)
-	status, closeStatus, err := p.serveStatus(ctx, p.newRunner(nil, resources, broken), fail)
+	statusPort, err := p.listenStatus(ctx)
 	if err != nil {
 		return err
 	}
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	awaitStore, closeStore := p.openStoreAside(ctx, fail)
+	defer func() { err = errors.Join(err, closeStore()) }()
+	resources, broken := p.load()
+	p.logBroken(broken)
+	status, closeStatus := p.serveStatus(statusPort, p.newRunner(nil, resources, broken), fail)
 	defer closeStatus() // at the latest
-	st := &store{}
-	if p.Backend == "raftkv" {
-		if st, err = p.openStore(ctx, fail); err != nil {
-			if cause := context.Cause(ctx); told.Err() == nil && cause != nil {
-				err = cause // a port that could not be served has ended the opening
-			}
-			return err
+	st, err := awaitStore()
+	if err != nil {
+		if cause := context.Cause(ctx); told.Err() == nil && cause != nil {
+			err = cause // a port that could not be served has ended the opening
 		}
-		defer func() { err = errors.Join(err, st.close()) }()
+		return err
 	}
 	backend, closeBackend, err := p.openBackend(ctx, st)
 	if err != nil {
@@ -62,6 +61,32 @@ func (p *program) daemon(ctx context.Context) (err error) {
 		return cause
 	}
 	return nil
+}
+
+// openStoreAside opens the embedded store, if that is the backend, and serves it, while the
+// resources are read: neither waits for the other. await returns when it is open or could
+// not be opened; without it, the store has no node. end closes what was opened.
+func (p *program) openStoreAside(ctx context.Context, fail func(error)) (await func() (*store, error), end func() error) {
+	st := &store{}
+	if p.Backend != "raftkv" {
+		return func() (*store, error) { return st, nil }, func() error { return nil }
+	}
+	var err error
+	var opening sync.WaitGroup
+	opening.Go(func() {
+		st, err = p.openStore(ctx, fail)
+	})
+	await = func() (*store, error) {
+		opening.Wait()
+		return st, err
+	}
+	end = func() error {
+		if opening.Wait(); err != nil {
+			return nil // await has told
+		}
+		return st.close()
+	}
+	return await, end
 }
 
 // renderUntil keeps the resources rendered until ctx ends. They are read again on SIGHUP

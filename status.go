@@ -105,18 +105,26 @@ func (s *statusServer) state() resource.State {
 	return state
 }
 
-// serveStatus serves the status port, if there is one, until the function that it
-// returns is called, which may be done more than once. Until begin, it answers for a
-// runner that waits. fail is called if it cannot go on.
-func (p *program) serveStatus(ctx context.Context, waiting *resource.Runner, fail func(error)) (*statusServer, func(), error) {
-	s := &statusServer{backend: p.Backend, started: time.Now()}
-	s.runner.Store(waiting)
+// listenStatus opens the status port; nil if there is none.
+func (p *program) listenStatus(ctx context.Context) (net.Listener, error) {
 	if p.StatusAddr == "" {
-		return s, func() {}, nil
+		return nil, nil
 	}
 	l, err := raftkv.Listen(ctx, p.StatusAddr)
 	if err != nil {
-		return nil, nil, hint(fmt.Errorf("opening the status port: %w", err), "choose another address with -status-addr")
+		return nil, hint(fmt.Errorf("opening the status port: %w", err), "choose another address with -status-addr")
+	}
+	return l, nil
+}
+
+// serveStatus serves the status port, if there is one, until the function that it
+// returns is called, which may be done more than once. Until begin, it answers for a
+// runner that waits. fail is called if it cannot go on.
+func (p *program) serveStatus(l net.Listener, waiting *resource.Runner, fail func(error)) (*statusServer, func()) {
+	s := &statusServer{backend: p.Backend, started: time.Now()}
+	s.runner.Store(waiting)
+	if l == nil {
+		return s, func() {}
 	}
 	srv := &http.Server{
 		Handler:           s.handler(),
@@ -133,7 +141,7 @@ func (p *program) serveStatus(ctx context.Context, waiting *resource.Runner, fai
 			fail(fmt.Errorf("serving the status port: %w", err))
 		}
 	}()
-	return s, func() { srv.Close(); <-done }, nil
+	return s, func() { srv.Close(); <-done }
 }
 
 func (s *statusServer) handler() http.Handler {
