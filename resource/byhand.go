@@ -132,7 +132,7 @@ func (s *set) present() (string, error) {
 	var jobs []*job
 	for _, r := range s.members {
 		j := &job{r: r}
-		path, err := resolve(r.Dest)
+		path, _, err := resolve(r.Dest)
 		if err == nil {
 			j.content, err = os.ReadFile(path)
 		}

@@ -146,7 +146,7 @@ func loadFiles(paths []string, opts Options) []loadedFile {
 // claim notes r as the owner of its destination, unless there is one already.
 func claim(owners map[string]*Resource, r *Resource) error {
 	names := []string{r.Dest}
-	if target, err := resolve(r.Dest); err == nil && target != r.Dest {
+	if target, err := r.shared.paths.resolve(r.Dest); err == nil && target != r.Dest {
 		names = append(names, target)
 	}
 	for _, name := range names {

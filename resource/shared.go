@@ -14,6 +14,7 @@ import (
 // same for many.
 type shared struct {
 	leftovers leftovers
+	paths     paths
 	dirs      directories
 	disk      slots
 }

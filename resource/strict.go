@@ -22,7 +22,7 @@ func (l *loader) strict(r *Resource) {
 		return
 	}
 	if r.Dest != "" {
-		if _, err := resolve(r.Dest); err != nil {
+		if _, _, err := resolve(r.Dest); err != nil {
 			l.fault("dest", "dest %q: %v", l.spec.Dest, err)
 		}
 	}

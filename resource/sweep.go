@@ -70,7 +70,7 @@ func stagedIn(dir string) map[string][]string {
 // sweep removes staged files that an earlier process has left behind. What cannot be
 // removed does no harm and stays.
 func (r *Resource) sweep() {
-	path, err := resolve(r.Dest)
+	path, err := r.shared.paths.resolve(r.Dest)
 	if err != nil {
 		return // the attempt itself will tell
 	}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -21,13 +22,15 @@ import (
 const maxLinks = 40
 
 // resolve returns the path of the file that dest, an absolute path, leads to: dest with
-// all symbolic links followed. The file itself need not exist, its directory must.
+// all symbolic links followed. The file itself need not exist, its directory must. info is
+// of the file, nil if there is none.
 //
 // The links are read here and not by the kernel, so its protection is repeated: a link
 // that somebody else has put into a directory where everybody may, such as /tmp, is
 // refused. It might lead to any file on the machine.
-func resolve(dest string) (string, error) {
-	path, rest := "/", strings.Split(dest, "/")
+func resolve(dest string) (path string, info fs.FileInfo, err error) {
+	path = "/"
+	rest := strings.Split(dest, "/")
 	for links := 0; len(rest) > 0; {
 		name := rest[0]
 		rest = rest[1:]
@@ -35,36 +38,80 @@ func resolve(dest string) (string, error) {
 			continue
 		}
 		if name == ".." { // the parent of what a link leads to
-			path = filepath.Dir(path)
+			path, info = filepath.Dir(path), nil
 			continue
 		}
 		next := filepath.Join(path, name)
-		info, err := os.Lstat(next)
+		info, err = os.Lstat(next)
 		switch {
 		case errors.Is(err, fs.ErrNotExist) && len(rest) == 0:
-			return next, nil
+			return next, nil, nil
 		case errors.Is(err, fs.ErrNotExist):
-			return "", absent("directory %q does not exist; create it, or correct dest", next)
+			return "", nil, absent("directory %q does not exist; create it, or correct dest", next)
 		case err != nil:
-			return "", fmt.Errorf("resolving dest: %w", err)
+			return "", nil, fmt.Errorf("resolving dest: %w", err)
 		case info.Mode()&fs.ModeSymlink == 0:
 			path = next
 			continue
 		}
 		if links++; links > maxLinks {
-			return "", fmt.Errorf("resolving dest: more than %d symbolic links at %q", maxLinks, dest)
+			return "", nil, fmt.Errorf("resolving dest: more than %d symbolic links at %q", maxLinks, dest)
 		}
 		if foreign(path, info) {
-			return "", fmt.Errorf("resolving dest: %q is a symbolic link that another user has made, in a directory that everybody may write to; remove it, or use another directory", next)
+			return "", nil, fmt.Errorf("resolving dest: %q is a symbolic link that another user has made, in a directory that everybody may write to; remove it, or use another directory", next)
 		}
 		link, err := os.Readlink(next)
 		if err != nil {
-			return "", fmt.Errorf("resolving dest: %w", err)
+			return "", nil, fmt.Errorf("resolving dest: %w", err)
 		}
-		if filepath.IsAbs(link) {
+		if info = nil; filepath.IsAbs(link) {
 			path = "/"
 		}
 		rest = append(strings.Split(link, "/"), rest...)
+	}
+	if info == nil {
+		if info, err = os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+	}
+	return path, info, err
+}
+
+// paths remembers what directories lead to, for what may be as old as they are. The zero
+// value is ready to use, concurrently.
+type paths struct {
+	mu   sync.Mutex
+	dirs map[string]string // :: as written → without symbolic links
+}
+
+// resolve is resolve without looking at the directories again.
+func (p *paths) resolve(dest string) (string, error) {
+	dir, name := filepath.Split(dest)
+	if name == "" || name == "." || name == ".." {
+		path, _, err := resolve(dest)
+		return path, err
+	}
+	p.mu.Lock()
+	known, ok := p.dirs[dir]
+	p.mu.Unlock()
+	if ok {
+		path := filepath.Join(known, name)
+		info, err := os.Lstat(path)
+		if errors.Is(err, fs.ErrNotExist) || err == nil && info.Mode()&fs.ModeSymlink == 0 {
+			return path, nil
+		}
+	}
+	path, _, err := resolve(dest)
+	if err != nil || filepath.Base(path) != name {
+		return path, err // perhaps of a link in that place
+	}
+	if at, _, err := resolve(dir); err == nil {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.dirs == nil {
+			p.dirs = make(map[string]string)
+		}
+		p.dirs[dir] = at
 	}
 	return path, nil
 }
@@ -95,17 +142,14 @@ type target struct {
 
 // inspect looks at the file that dest leads to, and compares its content.
 func inspect(dest string, content []byte) (target, error) {
-	path, err := resolve(dest)
+	path, info, err := resolve(dest)
 	if err != nil {
 		return target{}, err
 	}
 	t := target{path: path}
-	info, err := os.Lstat(path)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case info == nil:
 		return t, nil
-	case err != nil:
-		return t, fmt.Errorf("reading dest: %w", err)
 	case !info.Mode().IsRegular():
 		return t, fmt.Errorf("dest %q is not a regular file but %s", path, kind(info.Mode()))
 	}

@@ -166,3 +166,38 @@ func TestHolds(t *testing.T) {
 		}
 	}
 }
+
+// TestPaths: what is remembered of directories leads to the same files.
+func TestPaths(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	err := errors.Join(
+		os.MkdirAll(at("a/b"), 0o755), os.Mkdir(at("c"), 0o755), os.WriteFile(at("a/b/file"), nil, 0o600),
+		os.Symlink("a", at("link")), os.Symlink("../../c/there", at("a/b/away")), os.Symlink("a/b/away", at("twice")), os.Symlink("loop", at("loop")),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var known paths
+	for range 2 {
+		for _, name := range []string{
+			"a/b/file", "a/b/other", "link/b/file", "link/b/other", "link/b/away", "a/b/away", "twice", "a/b/../x", "a/b/..", "a/b/.", "a/b/", "loop", "none/x", "a/b/file/x", "link",
+		} {
+			dest := dir + "/" + name
+			got, err := known.resolve(dest)
+			want, info, wantErr := resolve(dest)
+			if got != want || fmt.Sprint(err) != fmt.Sprint(wantErr) {
+				t.Errorf("%s: got %q, %v; want %q, %v", name, got, err, want, wantErr)
+			}
+			if exists, err := os.Lstat(want); (err == nil) != (info != nil) || err == nil && !os.SameFile(exists, info) {
+				t.Errorf("%s: info %v, want %v", name, info, exists)
+			}
+		}
+	}
+	if err := errors.Join(os.Remove(at("a/b/file")), os.Symlink("/dev/null", at("a/b/file"))); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := known.resolve(at("a/b/file")); err != nil || got != "/dev/null" {
+		t.Errorf("a link in the place of a file leads to %q, %v", got, err)
+	}
+}
