@@ -130,9 +130,12 @@ func (s *store) children(dir string, visit func(at, name, value string, leaf boo
 // meta are the bytes with a meaning in the patterns of path.Match.
 const meta = `*?[\`
 
+// mostFound bounds the room for what may be found.
+const mostFound = 1 << 10
+
 // gets returns the keys that match a pattern of path.Match, sorted by key.
 func (s *store) gets(pattern string) (memkv.KVPairs, error) {
-	found := memkv.KVPairs{}
+	found := make(memkv.KVPairs, 0, min(s.found, mostFound))
 	literal := pattern
 	if i := strings.IndexAny(pattern, meta); i >= 0 {
 		literal = pattern[:i]
@@ -148,6 +151,7 @@ func (s *store) gets(pattern string) (memkv.KVPairs, error) {
 	}
 	if strings.HasPrefix(pattern, "/") && !strings.ContainsAny(pattern, `[\`) {
 		s.walk("/", strings.Split(pattern[1:], "/"), &found)
+		s.found = len(found)
 		return found, nil
 	}
 	if literal != "" && literal[0] != '/' {

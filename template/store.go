@@ -31,6 +31,7 @@ type store struct {
 	prefix string // "" if nothing is cut off, else clean: "/app"
 	reads  reads
 	aside  string // the prefix, if some keys lay outside of it and keys is a copy
+	found  int    // how many the last gets has found, as a guess for the next
 }
 
 // newStore returns a store of the keys, with the prefix cut off.
