@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"runtime"
 
-	"confd/integration/bench/load"
 	"confd/integration/bench/report"
 )
 
@@ -51,11 +50,11 @@ func floorProgram(path string, threads int) *program {
 func (b *bench) addFanOut(ctx context.Context, t *report.Table, servers []*server) error {
 	streams := b.pick(1000, 100)
 	const window = 16
-	many, err := byTurns(ctx, b.rounds, servers, b.tellAll(streams, window))
+	many, err := byTurns(ctx, b.rounds, servers, b.tellAll(true, streams, window))
 	if err != nil {
 		return err
 	}
-	one, err := byTurns(ctx, b.rounds, servers, b.tellAll(streams, 1))
+	one, err := byTurns(ctx, b.rounds, servers, b.tellAll(true, streams, 1))
 	if err != nil {
 		return err
 	}
@@ -72,7 +71,7 @@ func (b *bench) addFanOut(ctx context.Context, t *report.Table, servers []*serve
 			t.Add(report.Row{What: what + unit, Goal: goal, Ours: values(many[i], of), Peer: values(many[1], of)})
 		}
 		add("events/s", atLeast, func(m telling) float64 { return float64(m.Events) / m.Took.Seconds() })
-		add("server CPU µs/event", report.Goal{}, func(m telling) float64 { return m.serverCPU.Seconds() * 1e6 / float64(m.Events) })
+		add("server CPU µs/event", report.Goal{}, perEvent)
 		add("client CPU µs/event", report.Goal{}, func(m telling) float64 { return m.CPU.Seconds() * 1e6 / float64(m.Events) })
 		add("client CPU, % of the machine", report.Goal{}, func(m telling) float64 {
 			return 100 * m.CPU.Seconds() / m.Took.Seconds() / float64(runtime.NumCPU())
@@ -82,21 +81,4 @@ func (b *bench) addFanOut(ctx context.Context, t *report.Table, servers []*serve
 			Ours: values(one[i], p99), Peer: values(one[1], p99), OursLatency: quantiles(one[i], after), PeerLatency: quantiles(one[1], after)})
 	}
 	return nil
-}
-
-// tellAll returns a measurement of writes that all of so many streams are told of, with up
-// to window of them on the way.
-func (b *bench) tellAll(streams, window int) func(context.Context, *server) (telling, error) {
-	return func(ctx context.Context, s *server) (telling, error) {
-		at := s.nodes[0].client
-		w, err := load.Watch(at, true, watchRequest("all", true))
-		if err != nil {
-			return telling{}, errors.Join(err, s.failed())
-		}
-		defer w.Close()
-		if err := w.Open(ctx, at, streams); err != nil {
-			return telling{}, errors.Join(err, s.failed())
-		}
-		return b.write(ctx, s, w, "all", streams, window)
-	}
 }

@@ -15,6 +15,7 @@ import (
 
 const (
 	fewWatches  = 10
+	somePolls   = 2000
 	manyWatches = 10_000
 )
 
@@ -51,6 +52,9 @@ func runWatches(ctx context.Context, b *bench, t *report.Table) error {
 		if err != nil {
 			return err
 		}
+	}
+	if err := b.addNextPolls(ctx, t, many); err != nil {
+		return err
 	}
 	if many < b.pick(manyWatches, 1000) {
 		t.Notes = append(t.Notes, fmt.Sprintf("Only %d watches, as this process may have no more open files: see ulimit -n.", many))
@@ -138,4 +142,20 @@ func (b *bench) addWatches(ctx context.Context, t *report.Table, stream bool, al
 	t.Add(report.Row{What: "one of that many beside one of few", Goal: report.Own(1.1, "≤ 1.0×"),
 		Ours: quotients(p50[1], p50[0]), Peer: quotients(p50[3], p50[2])})
 	return nil
+}
+
+// addNextPolls adds what an event at a long poll takes of the server, together with the poll
+// that its client asks for next. Each write wakes all polls.
+func (b *bench) addNextPolls(ctx context.Context, t *report.Table, many int) error {
+	return b.pair(ctx, how{}, func(ours, peer *server) error {
+		for _, polls := range []int{b.pick(somePolls, 100), many} {
+			a, c, err := compare(ctx, b.rounds, ours, peer, b.tellAll(false, polls, 1))
+			if err != nil {
+				return err
+			}
+			t.Add(report.Row{What: fmt.Sprintf("an event and the next poll, of %d long polls, server CPU µs", polls), Goal: report.AtMost(1, "≤ 1×"),
+				Ours: values(a, perEvent), Peer: values(c, perEvent)})
+		}
+		return nil
+	})
 }

@@ -67,6 +67,26 @@ func (b *bench) write(ctx context.Context, s *server, w *load.Watches, name stri
 	return telling{seen, marks[1] - marks[0]}, nil
 }
 
+// tellAll returns a measurement of writes that all of so many new watches are told of, with
+// up to window of them on the way.
+func (b *bench) tellAll(stream bool, watches, window int) func(context.Context, *server) (telling, error) {
+	return func(ctx context.Context, s *server) (telling, error) {
+		at := s.nodes[0].client
+		w, err := load.Watch(at, stream, watchRequest("all", stream))
+		if err != nil {
+			return telling{}, errors.Join(err, s.failed())
+		}
+		defer w.Close()
+		if err := w.Open(ctx, at, watches); err != nil {
+			return telling{}, errors.Join(err, s.failed())
+		}
+		return b.write(ctx, s, w, "all", watches, window)
+	}
+}
+
+// perEvent returns the processor time of the server for each event in microseconds.
+func perEvent(m telling) float64 { return m.serverCPU.Seconds() * 1e6 / float64(m.Events) }
+
 // after is how long after the answer the last watcher knew, woken how long after the
 // write was sent.
 func after(m telling) *load.Histogram { return m.After }
