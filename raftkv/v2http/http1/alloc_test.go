@@ -16,43 +16,46 @@ import (
 )
 
 // TestIdleHoldsNoBuffer: connections that wait for their next request share the buffers of
-// those that have one.
+// those that have one, and so do those whose answers are open.
 func TestIdleHoldsNoBuffer(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	var made atomic.Int32
-	const many = 100
-	loop := New(Config{Handler: &echo{}, HeaderTime: 1 << 40, BodyTime: 1 << 40, IdleTime: 1 << 40, StallTime: 1 << 40})
-	loop.buffers.New = func() any { made.Add(1); return new(buffer) }
-	defer loop.running.Wait()
-	defer loop.Close()
-	for range many {
-		client, err := net.Dial("tcp", l.Addr().String())
+	for _, path := range []string{"/a", "/late"} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer client.Close()
-		server, err := l.Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := loop.Listener(&listenOnce{conn: server}).Accept(); err != errLast {
-			t.Fatal(err)
-		}
-		for range 2 {
-			if _, err := client.Write([]byte(request("/a"))); err != nil {
+		defer l.Close()
+		var made atomic.Int32
+		const many = 100
+		handler := &leaver{opened: make(chan *lateAnswer, many)}
+		loop := New(Config{Handler: handler, HeaderTime: 1 << 40, BodyTime: 1 << 40, IdleTime: 1 << 40, StallTime: 1 << 40})
+		loop.buffers.New = func() any { made.Add(1); return new(buffer) }
+		defer loop.running.Wait()
+		defer loop.Close()
+		for range many {
+			client, err := net.Dial("tcp", l.Addr().String())
+			if err != nil {
 				t.Fatal(err)
 			}
-			if n, err := client.Read(make([]byte, 1<<10)); err != nil || n == 0 {
+			defer client.Close()
+			server, err := l.Accept()
+			if err != nil {
 				t.Fatal(err)
 			}
+			if _, err := loop.Listener(&listenOnce{conn: server}).Accept(); err != errLast {
+				t.Fatal(err)
+			}
+			for _, path := range []string{"/a", path} {
+				if _, err := client.Write([]byte(request(path))); err != nil {
+					t.Fatal(err)
+				}
+				if n, err := client.Read(make([]byte, 1<<10)); err != nil || n == 0 {
+					t.Fatal(err)
+				}
+			}
 		}
-	}
-	if got := made.Load(); got > many/5 {
-		t.Errorf("%d connections have made %d buffers", many, got)
+		if got := made.Load(); got > many/5 {
+			t.Errorf("%s: %d connections have made %d buffers", path, many, got)
+		}
 	}
 }
 

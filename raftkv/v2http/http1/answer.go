@@ -23,12 +23,25 @@ func AppendStatus(b []byte, status int) []byte {
 // Date, Content-Length if there is one, and Connection. length is that of the body,
 // which the answer to HEAD does not have.
 func (r *Request) AppendEnd(b []byte, length int) []byte {
-	b = append(b, "Date: "...)
-	b = append(b, r.date[:]...)
+	b = r.appendDate(b)
 	if length > 0 || r.Method != "HEAD" { // as in net/http
 		b = append(b, "\r\nContent-Length: "...)
 		b = strconv.AppendInt(b, int64(length), 10)
 	}
+	return r.appendConnection(b)
+}
+
+// AppendChunked is as AppendEnd, for a body of chunks.
+func (r *Request) AppendChunked(b []byte) []byte {
+	b = append(r.appendDate(b), "\r\nTransfer-Encoding: chunked"...)
+	return r.appendConnection(b)
+}
+
+func (r *Request) appendDate(b []byte) []byte {
+	return append(append(b, "Date: "...), r.date[:]...)
+}
+
+func (r *Request) appendConnection(b []byte) []byte {
 	if r.Close {
 		b = append(b, "\r\nConnection: close"...)
 	}

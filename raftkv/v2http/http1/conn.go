@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -20,21 +21,18 @@ const (
 	ended
 )
 
-// slack is how much later than said a deadline may be.
-const slack = time.Second
-
-// A conn is a connection. Its goroutine owns everything but state and rwc.
+// A conn is a connection. Its goroutine owns everything but state, rwc and what mu guards.
 type conn struct {
 	loop  *Loop
 	rwc   net.Conn
-	state atomic.Int32
+	state atomic.Int32 // active while an answer is open
 
 	buf        *buffer // nil while there is nothing in it
 	start, end int     // what has been read and not consumed
 	req        Request
 	later      bool // there was a request before that
 
-	readBy, writeBy time.Time // the deadlines
+	readBy, writeBy time.Time // the deadlines; writeBy is whose the answer is
 	writeErr        error     // that of the first write that failed
 
 	// Of a connection that can be read by its descriptor; see raw.go.
@@ -44,13 +42,24 @@ type conn struct {
 	unsure  bool                  // there may be something to read that nobody will tell of
 	over    bool                  // the answer was the last
 	fd      int                   // while serveRaw is called, else -1
+
+	open bool // the last answer was left open, and its end was not noticed; see late.go
+
+	mu    sync.Mutex // held while the end of an answer is sent
+	late  Late       // guarded by mu: what is open; nil if nothing
+	last  bool       // guarded by mu: the connection ends with it
+	since time.Time  // guarded by mu: when the last one has ended
 }
 
 // RemoteAddr returns the address of the client.
 func (c *conn) RemoteAddr() net.Addr { return c.rwc.RemoteAddr() }
 
-// serve answers requests until the connection ends or is handed over.
-func (c *conn) serve() {
+// Close closes the connection, which may have to wait for the handler.
+func (c *conn) Close() { c.rwc.Close() }
+
+// serve answers requests until the connection ends or is handed over. The first is waited for
+// so long.
+func (c *conn) serve(wait time.Duration) {
 	given := false
 	defer func() {
 		if p := recover(); p != nil {
@@ -59,13 +68,17 @@ func (c *conn) serve() {
 		if !given {
 			c.rwc.Close()
 		}
+		c.abandon()
 		c.release()
 		c.loop.remove(c)
 	}()
-	for wait := c.loop.config.HeaderTime; c.await(wait); wait = c.loop.config.IdleTime {
+	for ; c.await(wait); wait = c.loop.config.IdleTime {
 		switch c.answer() {
 		case handOver:
 			given = c.handOver()
+			return
+		case taken:
+			given = true
 			return
 		case hangUp:
 			return
@@ -79,11 +92,18 @@ type fate uint8
 const (
 	keep fate = iota
 	handOver
+	taken // by who is to end the answer
 	hangUp
 )
 
-// answer answers the request whose beginning has been read.
+// answer answers the request whose beginning has been read, if there is one. If the answer to
+// the one before is open it must end first.
 func (c *conn) answer() fate {
+	if c.open {
+		if f := c.giveAway(); f != keep || c.start == c.end {
+			return f
+		}
+	}
 	n, v := c.req.parse(c.buf[c.start:c.end])
 	for first := true; v == more || v == strange && c.unseen(); n, v = c.req.parse(c.buf[c.start:c.end]) {
 		if c.start > 0 {
@@ -121,7 +141,11 @@ func (c *conn) run() fate {
 	r.Close = r.Close || c.loop.ending.Load()
 	c.loop.config.Handler.Serve(c.loop.ctx, r, c)
 	r.Body = nil
-	c.later = true
+	// After an open answer, as net/http, which is given the connection anew then.
+	c.later = !c.open
+	if c.open {
+		return keep // whoever ends it knows what is to become of the connection
+	}
 	if r.Close || r.BodyErr != nil || c.writeErr != nil {
 		return hangUp
 	}
@@ -182,7 +206,6 @@ func (c *conn) handOver() bool {
 
 // Write writes to the client, which takes it in StallTime or is given up.
 func (c *conn) Write(b []byte) (int, error) {
-	d := c.loop.config.StallTime
 	if c.now = c.req.Ready; c.now.IsZero() {
 		c.now = time.Now()
 	}
@@ -190,14 +213,13 @@ func (c *conn) Write(b []byte) (int, error) {
 	if c.writeErr == nil && c.loop.ctx.Err() != nil {
 		c.writeErr = net.ErrClosed // Close was called, and will get to this one
 	}
-	if c.writeErr == nil && !lasts(c.writeBy.Sub(c.now), d) {
-		c.writeBy = c.now.Add(d + slack)
-		c.writeErr = c.rwc.SetWriteDeadline(c.writeBy)
-	}
 	if c.writeErr != nil {
 		return 0, c.writeErr
 	}
 	n := c.writeRaw(b)
+	if n < len(b) && c.writeErr == nil {
+		c.writeWithin(c.loop.config.StallTime)
+	}
 	if n < len(b) && c.writeErr == nil {
 		var rest int
 		rest, c.writeErr = c.rwc.Write(b[n:])
@@ -206,28 +228,11 @@ func (c *conn) Write(b []byte) (int, error) {
 	return n, c.writeErr
 }
 
-// lasts reports whether a deadline that is left away will do for one of d.
-func lasts(left, d time.Duration) bool { return d <= left && left <= d+slack }
-
-// readWithin has reads fail d after now, or a little later.
-func (c *conn) readWithin(d time.Duration, now time.Time) {
-	if !lasts(c.readBy.Sub(now), d) {
-		c.readUntil(now.Add(d + slack))
-	}
-}
-
-// readUntil has reads fail from t on.
-func (c *conn) readUntil(t time.Time) {
-	c.readBy = t
-	// An error is that of a closed connection, which reads have as well.
-	_ = c.rwc.SetReadDeadline(t)
-}
-
 // await waits until a request begins that answer has to see, for d at most. It reports
 // whether one does. Others are answered meanwhile.
 func (c *conn) await(d time.Duration) bool {
-	if c.start < c.end {
-		return true // it came with the one before
+	if c.start < c.end || c.open && c.raw == nil {
+		return true // it came with the one before, or this cannot wait
 	}
 	if c.raw != nil {
 		return c.awaitRaw(d)

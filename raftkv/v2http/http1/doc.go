@@ -53,7 +53,16 @@
 // seconds more.
 //
 // Handler.Serve is not told that a client has gone; net/http reads in the background for
-// that, which costs a goroutine. What a handler waits for must end by itself.
+// that, which costs a goroutine. What a handler waits for must end by itself, or be waited for
+// outside of it: Serve may leave an answer open, which somebody else ends later, as that to a
+// long poll. Meanwhile the goroutine of the connection waits for the next request or the
+// client's end, as between requests, with a small stack and without a buffer. What comes before
+// the answer has ended would have to be kept and its end still be looked for; that is rare, so
+// the connection is given away then, and may come back by Loop.Serve.
+//
+// Who ends an answer writes from its own goroutine and wakes nobody. A mutex of the connection
+// is held meanwhile, since the client may have the end, and the loop its next request, before
+// that is over.
 //
 // A connection that was handed over has HeaderTime of net/http from then on, so who
 // sends something strange very slowly has that time twice.

@@ -32,6 +32,21 @@ type Client interface {
 	// Config.StallTime, the connection ends; then, and if it is broken, there is an error,
 	// for the rest of the answer as well.
 	Write(part []byte) (int, error)
+
+	// Leave leaves the answer that Serve gives open: somebody calls End, now or after Serve
+	// has returned. Serve writes nothing more and does not call it again.
+	Leave(late Late)
+
+	// End ends the answer that was left open as late, if it is open still, with what rest
+	// returns: the rest of the answer, which is not used once End has returned, and whether
+	// the connection is to end with it. It calls late.Ended, or has it called when the
+	// client has taken what it could not take at once. It may be called by any goroutine,
+	// and does not wait for the client.
+	End(late Late, rest func() (b []byte, last bool))
+
+	// Close closes the connection. It may be called by any goroutine, and may have to wait
+	// for Serve.
+	Close()
 }
 
 // Config configures a Loop. All fields are needed.
@@ -98,17 +113,41 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// serve serves a connection in a goroutine of its own.
+// serve serves a new connection in a goroutine of its own.
 func (l *Loop) serve(rwc net.Conn) {
+	if !l.add(&conn{loop: l, rwc: rwc, fd: -1}, l.config.HeaderTime) {
+		rwc.Close()
+	}
+}
+
+// Serve serves a connection that has had requests before and has no deadlines. early is what
+// was read of it and not answered, which is copied. It reports false, and has done nothing, if
+// that is too much, or the loop takes no new connections.
+func (l *Loop) Serve(rwc net.Conn, early []byte) bool {
+	if len(early) > MaxHead {
+		return false
+	}
 	c := &conn{loop: l, rwc: rwc, fd: -1}
+	if len(early) > 0 {
+		c.acquire()
+		c.end = copy(c.buf[:], early)
+		c.state.Store(active)
+	}
+	c.findRaw()
+	return l.add(c, l.config.IdleTime)
+}
+
+// add serves a connection in a goroutine of its own, unless the loop takes no new ones. It
+// waits so long for the first request.
+func (l *Loop) add(c *conn, wait time.Duration) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ending.Load() {
-		rwc.Close()
-		return
+		return false
 	}
 	l.conns[c] = struct{}{}
-	l.running.Go(c.serve)
+	l.running.Go(func() { c.serve(wait) })
+	return true
 }
 
 func (l *Loop) remove(c *conn) {
@@ -118,8 +157,8 @@ func (l *Loop) remove(c *conn) {
 }
 
 // Shutdown closes connections that wait for a request, and waits until the requests under
-// way on the others are answered, which ends those too. Its error is ctx's, if that ends
-// first. It does nothing to connections that were handed over, nor to listeners.
+// way on the others are answered, which ends those too. So whoever has left answers open has to
+// end them meanwhile. Its error is ctx's, if that ends first. It does nothing to connections that were handed over, nor to listeners.
 func (l *Loop) Shutdown(ctx context.Context) error {
 	l.end(func(c *conn) { c.closeIdle() })
 	done := make(chan struct{})

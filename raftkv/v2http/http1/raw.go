@@ -32,18 +32,47 @@ func (c *conn) awaitRaw(d time.Duration) bool {
 		return false
 	}
 	err := c.raw.Read(c.tryRead)
-	for c.unsure && errors.Is(err, os.ErrDeadlineExceeded) {
-		c.unsure = false
-		c.readUntil(time.Now().Add(d - probeTime))
+	for errors.Is(err, os.ErrDeadlineExceeded) && c.waitOn(time.Now(), d) {
 		err = c.raw.Read(c.tryRead)
 	}
 	return c.start < c.end && !c.over
 }
 
+// waitOn sets the next deadline of a connection that waits, when one has come. It reports
+// false if that was the last.
+func (c *conn) waitOn(now time.Time, d time.Duration) bool {
+	if c.unsure {
+		c.unsure = false
+		c.readUntil(now.Add(d - probeTime))
+		return true
+	}
+	if !c.open {
+		return false
+	}
+	c.mu.Lock()
+	since := c.since
+	if c.late != nil {
+		since = now
+	}
+	c.mu.Unlock()
+	// It may have been set before the answer has ended, but not much later.
+	until := since.Add(d)
+	if !now.Before(until) {
+		return false
+	}
+	c.readUntil(until)
+	return true
+}
+
 // idleRaw makes the connection wait for its next request. It reports false if it is to end.
+// While an answer is open it is not marked as one that Shutdown may close.
 func (c *conn) idleRaw(now time.Time) bool {
 	c.unsure = c.loop.config.IdleTime > probeTime
 	c.readWithin(min(c.loop.config.IdleTime, probeTime), now)
+	if c.open {
+		c.start, c.end = 0, 0
+		return true
+	}
 	return c.rest()
 }
 
@@ -77,6 +106,9 @@ func (c *conn) serveRaw(fd uintptr) bool {
 		case err == syscall.EAGAIN:
 			c.release()
 			return false
+		case c.open && !c.noticeEnd():
+			c.end = max(n, 0) // for who is to end the answer, if it is not the client's end
+			return true
 		case n <= 0 || !c.state.CompareAndSwap(idle, active):
 			return true
 		}
@@ -93,28 +125,38 @@ func (c *conn) serveRaw(fd uintptr) bool {
 
 // writeRaw writes what the socket takes at once of b, if this is called below serveRaw, and
 // returns how much that is.
-func (c *conn) writeRaw(b []byte) int {
-	sent := 0
-	for c.fd >= 0 && sent < len(b) {
-		n, err := writeNow(c.fd, b[sent:])
-		switch {
-		case err == syscall.EINTR:
-			continue
-		case err == syscall.EAGAIN:
-			return sent
-		case err != nil:
-			c.writeErr = err
-			return sent
-		}
-		sent += n
+func (c *conn) writeRaw(b []byte) (sent int) {
+	if c.fd >= 0 {
+		sent, c.writeErr = writeAtOnce(c.fd, b)
 	}
 	return sent
 }
 
+// writeAtOnce writes what the socket takes at once of b, and returns how much that is.
+func writeAtOnce(fd int, b []byte) (sent int, err error) {
+	for sent < len(b) {
+		n, err := writeNow(fd, b[sent:])
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case err == syscall.EAGAIN:
+			return sent, nil
+		case err != nil:
+			return sent, err
+		}
+		sent += n
+	}
+	return sent, nil
+}
+
 // answerWhole answers the requests that have been read. It reports false if there is one
-// that is not all there or not for the loop, or the connection is to end.
+// that is not all there or not for the loop or behind an open answer, or the connection is to
+// end.
 func (c *conn) answerWhole() bool {
 	for c.start < c.end {
+		if c.open {
+			return false
+		}
 		n, v := c.req.parse(c.buf[c.start:c.end])
 		if v != clean || c.end-c.start-n < c.req.Length || !c.loop.config.Handler.Takes(&c.req) {
 			return false
