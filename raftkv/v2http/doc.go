@@ -22,12 +22,14 @@
 //
 // Of a ClientServer, http1's loop has each connection without TLS first. It keeps it as long
 // as all that comes is key requests that it understands to the last byte and that are
-// answered at once. With the first other one, be it /version, a watch, a chunked body or an
-// attack, net/http gets the connection for the rest of its life, and all that was not
-// answered:
+// answered at once, or long polls with nothing behind them. With the first other one, be it
+// /version, a stream, a chunked body or an attack, net/http gets the connection and all that was
+// not answered, for the rest of its life or until a watch has ended:
 //
-//	loop      plain → core → plain
-//	net/http  ServeHTTP → adapter → core → adapter
+//	loop       plain → core → plain
+//	           plain → core → poll → sender: the event
+//	net/http   ServeHTTP → adapter → core → adapter
+//	watchConn  taken from either with the head sent → events → given to the loop
 //
 // # The peer port
 //
@@ -83,10 +85,13 @@
 // noValueOnSuccess and 20-digit in-order keys, and a "3." at which none of them leaves the v2 API
 // by itself.
 //
-// An open watch over HTTP/1.1 takes its connection from net/http and gives it back for the
-// next request; see watchConn. That is a quarter of the memory. A connection given back
-// has 10 s for its next request, and one over TLS is closed if its client has sent that
-// before the end of the watch. Other watches (HTTP/1.0) stay where they are.
+// A long poll stays with the loop: its connection waits without a buffer, and a sender writes
+// the event; see poll. That is less than a third of the processor time that it takes in
+// net/http. A stream, and a long poll over TLS or with something behind it, takes its
+// connection from where it is and gives it back for the next request; see watchConn. That is a
+// quarter of the memory. A connection given back to net/http, which is one over TLS, has 10 s
+// for its next request, and is closed if its client has sent that before the end of the watch.
+// Other watches (HTTP/1.0) stay where they are.
 //
 // A get is answered from one View: X-Etcd-Index is that view's index, so a client can
 // list and then watch from X-Etcd-Index + 1 without a gap.

@@ -13,6 +13,8 @@ const (
 	read     = get + hostLine + "\r\n"
 	putA     = "PUT /v2/keys/a HTTP/1.1\r\n" + hostLine + formLine
 	write    = putA + "Content-Length: 7\r\n\r\nvalue=x"
+	pollA    = "GET /v2/keys/a?wait=true HTTP/1.1\r\n" + hostLine
+	poll1    = "GET /v2/keys/a?wait=true&waitIndex=1 HTTP/1.1\r\n" + hostLine + "\r\n"
 )
 
 // requestsForBoth are what both servers are asked: what is plain, what is not, and what
@@ -48,10 +50,43 @@ var requestsForBoth = []string{
 	putA + "Content-Length: 9\r\n\r\nvalue=%zz" + read,
 	"PUT /v2/keys/a HTTP/1.1\r\n" + hostLine + "Content-Type: Application/x-www-form-urlencoded; charset=UTF-8\r\nContent-Length: 7\r\n\r\nvalue=x" + read,
 
+	// Long polls.
+	pollA + "\r\n",
+	pollA + "\r\n" + read,
+	pollA + "\r\n" + pollA + "\r\n" + write + poll1 + read,
+	read + pollA + "\r\n" + "GET /version HTTP/1.1\r\n" + hostLine + "\r\n" + read,
+	pollA + "Connection: close\r\n\r\n" + read,
+	pollA + "Origin: http://a.example\r\n\r\n" + read,
+	pollA + "Authorization: Basic x\r\n\r\n" + read,
+	pollA + "\r\n" + read[:3],
+	pollA + "\r\n\n",
+	pollA + "\r\n\x16",
+	write + poll1 + read,
+	write + poll1 + pollA + "\r\n" + read,
+	write + strings.Replace(poll1, "\r\n\r\n", "\r\nConnection: close\r\n\r\n", 1) + read,
+	write + strings.Replace(poll1, "GET", "HEAD", 1) + read,
+	write + strings.Replace(poll1, "GET", "DELETE", 1) + read,
+	"GET /v2/keys?wait=true&recursive=true HTTP/1.1\r\n" + hostLine + "\r\n" + read,
+	"GET /v2/keys/?recursive=1&wait=T HTTP/1.1\r\n" + hostLine + "\r\n" + read,
+	"GET /v2/keys/b?wait=true HTTP/1.1\r\n" + hostLine + "\r\n" + read,
+	"GET /v2/keys//a?wait=true HTTP/1.1\r\n" + hostLine + "\r\n" + read,
+	"GET /v2/keys/a?wait=true&waitIndex=2 HTTP/1.1\r\n" + hostLine + "\r\n" + read,
+	"GET /v2/keys/a?wait=true&waitIndex=-1 HTTP/1.1\r\n" + hostLine + "\r\n" + read,
+	"GET /v2/keys/a?wait=true&waitIndex= HTTP/1.1\r\n" + hostLine + "\r\n" + read,
+	"GET /v2/keys/a?wait=maybe HTTP/1.1\r\n" + hostLine + "\r\n" + read,
+	"GET /v2/keys/a?wait=false&wait=true HTTP/1.1\r\n" + hostLine + "\r\n" + read,
+	"GET /v2/keys/a?wait=true;&recursive=true HTTP/1.1\r\n" + hostLine + "\r\n" + read,
+	"GET /v2/keys/a?wait=true&stream=true HTTP/1.1\r\n" + hostLine + "\r\n" + read,
+	"GET /v2/keys/a?wait=true&quorum=true HTTP/1.1\r\n" + hostLine + "\r\n" + read,
+	"GET /v2/keys/a?wait=true HTTP/1.0\r\n\r\n" + read,
+	pollA + "Content-Length: 4\r\n\r\nGET " + read,
+	pollA + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + read,
+	pollA + "\r\n" + write + strings.Repeat(read, 200),
+	pollA + "\r\n" + putA + "Content-Length: 30000\r\n\r\nvalue=" + strings.Repeat("x", 29994),
+
 	// Not ours, but allowed.
 	"GET /version HTTP/1.1\r\n" + hostLine + "\r\n" + read,
 	"GET /v2/keysx HTTP/1.1\r\n" + hostLine + "\r\n" + read,
-	"GET /v2/keys/a?wait=true HTTP/1.1\r\n" + hostLine + "\r\n" + read,
 	"GET /v2/keys/a?%77ait=true HTTP/1.1\r\n" + hostLine + "\r\n" + read,
 	"GET /v2/keys/a%20b HTTP/1.1\r\n" + hostLine + "\r\n" + read,
 	"GET /v2/keys/%2e%2e/version HTTP/1.1\r\n" + hostLine + "\r\n" + read,

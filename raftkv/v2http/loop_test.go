@@ -27,7 +27,8 @@ func bothAnswers(t *testing.T, input string, prepare func(*Handler, *fakeNode)) 
 		synctest.Test(t, func(t *testing.T) {
 			h, node := newTestHandler(Options{RedirectWrites: true})
 			prepare(h, node)
-			answers = sorted(talk(serve(h), []byte(input), 0).early)
+			d := talk(serve(h), []byte(input), 0, h.writeA(t))
+			answers = sorted(d.early + d.told)
 		})
 		return answers
 	}
@@ -113,7 +114,7 @@ func TestLargeEvents(t *testing.T) {
 // TestTakesLargeValue: a value of 64 KiB is the loop's.
 func TestTakesLargeValue(t *testing.T) {
 	h, _ := newTestHandler(Options{})
-	p := &plain{h}
+	p := &plain{front: h}
 	r := &http1.Request{Method: "PUT", Path: []byte("/v2/keys/a"), ContentType: []byte(formType), Length: 64<<10 + len("value=")}
 	if r.Length > http1.MaxBody || !p.Takes(r) {
 		t.Error("it is not taken")
@@ -174,7 +175,7 @@ func TestWatchBehindLoop(t *testing.T) {
 		srv := NewClientServer(h, nil)
 		put(t, node, "/a", "v")
 		input := read + "GET /v2/keys/a?wait=true&waitIndex=1 HTTP/1.1\r\n" + hostLine + "\r\n" + read
-		d := talk(srv, []byte(input), len(read)+10)
+		d := talk(srv, []byte(input), len(read)+10, h.writeA(t))
 		if got := strings.Count(d.early, "HTTP/1.1 200 OK"); got != 3 || !strings.Contains(d.early, "Transfer-Encoding: chunked") {
 			t.Errorf("got %s", d)
 		}
@@ -212,7 +213,7 @@ func TestNoHandlerYet(t *testing.T) {
 		l := &late{Handler: h}
 		srv := NewClientServer(l, nil)
 		for _, want := range []string{"HTTP/1.1 503 ", "HTTP/1.1 404 "} {
-			if d := talk(srv, []byte(read), 0); !strings.HasPrefix(d.early, want) {
+			if d := talk(srv, []byte(read), 0, func() {}); !strings.HasPrefix(d.early, want) {
 				t.Errorf("got %s, want %s", d, want)
 			}
 			l.open.Store(true)

@@ -12,26 +12,29 @@ import (
 	"confd/raftkv/v2http/http1"
 )
 
-// The plain key API, answered by http1's loop in place of net/http. This is the one file
-// that knows how that hands over a request and takes an answer.
+// The plain key API, answered by http1's loop in place of net/http. This file, and poll.go for
+// long polls, know how that hands over a request and takes an answer.
 
 // A plain is the handler of a loop.
 type plain struct {
 	front ClientHandler
+	goOn  goOn // for connections of long polls that were taken from the loop
 }
 
 // plainPart is how much of a body is sent together with the headers.
 const plainPart = 32 << 10
 
-// Takes reports whether r is a request about a key that is answered at once, so not a
-// watch, and whose body, if it has one, is a form.
+// Takes reports whether r is a request about a key that is answered at once, or a long poll, and
+// whose body, if it has one, is a form.
 func (p *plain) Takes(r *http1.Request) bool {
 	if !bytes.HasPrefix(r.Path, []byte(keysPath)) || len(r.Path) > len(keysPath) && r.Path[len(keysPath)] != '/' {
 		return false
 	}
-	// With neither of these there is no parameter wait.
-	if r.Method == "GET" && len(r.Query) > 0 && (bytes.Contains(r.Query, []byte("wait")) || bytes.IndexByte(r.Query, '%') >= 0) {
-		return false
+	if r.Method == "GET" && len(r.Query) > 0 {
+		// With neither of these there is no parameter wait.
+		if bytes.IndexByte(r.Query, '%') >= 0 || bytes.Contains(r.Query, []byte("wait")) && !isPoll(r.Query) {
+			return false
+		}
 	}
 	if r.Length > 0 {
 		if ok, _ := isForm(contentTypeOf(r)); !ok {
@@ -63,8 +66,12 @@ func (p *plain) Serve(ctx context.Context, r *http1.Request, client http1.Client
 	took := time.Since(r.Began)
 	h.meters.observe(&x.req, &x.resp, took)
 	r.Ready = r.Began.Add(took)
+	if x.resp.watcher != nil {
+		p.watch(h, x, r, client)
+		return
+	}
 	x.read = h.appendHead(x.read[:0], r, &x.resp)
-	x.send(r, client)
+	_ = x.send(r, client)
 }
 
 // fill sets the request.
@@ -105,6 +112,9 @@ func (h *Handler) appendHead(b []byte, r *http1.Request, resp *response) []byte 
 		b = appendNumber(b, "X-Raft-Term: ", resp.raftTerm)
 	}
 	r.Close = r.Close || resp.closes
+	if resp.watcher != nil {
+		return r.AppendChunked(b)
+	}
 	return r.AppendEnd(b, resp.size())
 }
 
@@ -130,21 +140,23 @@ func appendNumber(b []byte, name string, value uint64) []byte {
 	return append(b, "\r\n"...)
 }
 
-// send sends the head, which is in x.read, and the body.
-func (x *exchange) send(r *http1.Request, client http1.Client) {
+// send sends the head, which is in x.read, and the body. It reports whether the client has
+// taken them; if not, it knows that, too.
+func (x *exchange) send(r *http1.Request, client http1.Client) bool {
 	if r.Method == "HEAD" {
-		_, _ = client.Write(x.read) // the client knows of an error
-		return
+		_, err := client.Write(x.read)
+		return err == nil
 	}
 	first, _ := x.resp.run(0)
 	sent := min(len(first), plainPart)
 	x.read = append(x.read, first[:sent]...)
 	if _, err := client.Write(x.read); err != nil {
-		return
+		return false
 	}
 	for part := range x.resp.pieces(sent) {
 		if _, err := client.Write(part); err != nil {
-			return
+			return false
 		}
 	}
+	return true
 }

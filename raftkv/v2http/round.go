@@ -23,6 +23,11 @@ type round struct {
 	attempt func(fd uintptr) bool // write, bound once
 	rest    []byte
 	err     error
+
+	// Of a long poll.
+	ending func() (b []byte, last bool) // endOf, bound once
+	poll   *poll                        // that is being ended
+	whole  *tree.Event                  // the body has it and the end of an answer, if made
 }
 
 // close gives back what others may use.

@@ -27,6 +27,8 @@ const (
 // one key are a feed, which has one watcher, and the sender writes what that has got to one
 // after the other, as far as each can take it at once.
 //
+// It also ends the long polls that http1's loop has.
+//
 // A stream that cannot take all of it leaves its feed for a goroutine and a watcher of its
 // own, until nothing is left to send, with the limit of time that every client has. So none
 // waits for another one.
@@ -44,13 +46,14 @@ type work struct {
 	joining []*watchConn // to be put into a feed
 	told    []*feed      // that may have something to send
 	leaving []*watchConn // to end
+	polls   []*poll      // whose answers are to be ended
 }
 
-func (w *work) none() bool { return len(w.joining)+len(w.told)+len(w.leaving) == 0 }
+func (w *work) none() bool { return len(w.joining)+len(w.told)+len(w.leaving)+len(w.polls) == 0 }
 
 // reset empties the lists and keeps their arrays, unless they are large.
 func (w *work) reset() {
-	w.joining, w.told, w.leaving = emptied(w.joining), emptied(w.told), emptied(w.leaving)
+	w.joining, w.told, w.leaving, w.polls = emptied(w.joining), emptied(w.told), emptied(w.leaving), emptied(w.polls)
 }
 
 func emptied[T any](list []*T) []*T {
@@ -95,8 +98,11 @@ func (ss *senders) assign(c *watchConn) {
 		return
 	}
 	c.raw, c.busy = raw, true
-	c.sender = &ss.all[int(ss.next.Add(1)%uint32(len(ss.all)))]
+	c.sender = ss.pick()
 }
+
+// pick returns the sender whose turn it is to get one more.
+func (ss *senders) pick() *sender { return &ss.all[int(ss.next.Add(1)%uint32(len(ss.all)))] }
 
 // start makes the sender run. The caller holds mu and has given it something to do.
 func (s *sender) start() {
@@ -110,9 +116,13 @@ func (s *sender) start() {
 func (s *sender) run() {
 	r := round{x: s.h.exchanges.Get().(*exchange)}
 	defer r.close(s.h)
-	r.attempt = r.write
+	r.attempt, r.ending = r.write, r.endOf
 	var todo work
 	for s.next(&todo) {
+		for _, p := range todo.polls {
+			r.end(p)
+			r.pause()
+		}
 		for _, c := range todo.joining {
 			s.join(&r, c)
 			r.pause()

@@ -73,8 +73,10 @@ func NewClientServer(h ClientHandler, log *slog.Logger) *ClientServer {
 		log = slog.New(slog.DiscardHandler)
 	}
 	s := &ClientServer{std: Server(h, log)}
+	ctx := context.WithValue(context.Background(), goOnKey{}, goOn(s.goOn))
+	s.std.BaseContext = func(net.Listener) context.Context { return ctx }
 	s.loop = http1.New(http1.Config{
-		Handler:    &plain{h},
+		Handler:    &plain{h, s.goOn},
 		HandOver:   func(conn net.Conn, early []byte) bool { return serveOn(s.std, conn, early) },
 		HeaderTime: headerTime,
 		BodyTime:   bodyTime,
@@ -109,13 +111,39 @@ func (s *ClientServer) Close() error {
 	return s.std.Close()
 }
 
+// A goOn has a server go on with a connection without deadlines of which something has been
+// read already. It reports whether one does.
+type goOn func(conn net.Conn, early []byte) bool
+
+// goOnKey is the key of a goOn in the context of a request.
+type goOnKey struct{}
+
+// goOnOf returns what goes on with the connection of a request with that context, nil if
+// nothing does.
+func goOnOf(ctx context.Context) goOn {
+	if f, ok := ctx.Value(goOnKey{}).(goOn); ok {
+		return f
+	}
+	srv, ok := ctx.Value(http.ServerContextKey).(*http.Server)
+	if !ok {
+		return nil
+	}
+	return func(conn net.Conn, early []byte) bool { return serveOn(srv, conn, early) }
+}
+
+// goOn has the loop go on with a connection if it can, else net/http.
+func (s *ClientServer) goOn(conn net.Conn, early []byte) bool {
+	conn, early = unwrap(conn, early)
+	if _, ok := conn.(*tls.Conn); !ok && s.loop.Serve(conn, early) {
+		return true
+	}
+	return serveOn(s.std, conn, early)
+}
+
 // serveOn has srv serve a connection of which something has been read already. It reports
 // whether it does.
 func serveOn(srv *http.Server, conn net.Conn, early []byte) bool {
-	if e, ok := conn.(*earlyConn); ok {
-		// Else there would be one more wrapper after each watch.
-		conn, early = e.Conn, append(early, e.early...)
-	}
+	conn, early = unwrap(conn, early)
 	if len(early) > 0 {
 		if _, ok := conn.(*tls.Conn); ok {
 			return false // in a wrapper the server would not see that it is TLS
@@ -124,4 +152,13 @@ func serveOn(srv *http.Server, conn net.Conn, early []byte) bool {
 	}
 	// It returns as soon as it has the connection, with the listener's error.
 	return errors.Is(srv.Serve(&oneListener{conn: conn}), errOneListener)
+}
+
+// unwrap returns the connection below a wrapper, and what was read of it. Else there would be
+// one more wrapper after each watch.
+func unwrap(conn net.Conn, early []byte) (net.Conn, []byte) {
+	if e, ok := conn.(*earlyConn); ok {
+		return e.Conn, append(early, e.early...)
+	}
+	return conn, early
 }

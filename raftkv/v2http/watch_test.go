@@ -42,7 +42,7 @@ func watchURL(t *testing.T, ctx context.Context, url string) *http.Response {
 }
 
 // put stores a value past HTTP.
-func put(t *testing.T, node *fakeNode, key, value string) {
+func put(t testing.TB, node *fakeNode, key, value string) {
 	t.Helper()
 	if _, err := node.Do(t.Context(), &tree.Op{Action: tree.Set, Key: key, Value: value}); err != nil {
 		t.Fatal(err)
@@ -50,7 +50,7 @@ func put(t *testing.T, node *fakeNode, key, value string) {
 }
 
 // await waits for a condition that another goroutine brings about.
-func await(t *testing.T, what string, cond func() bool) {
+func await(t testing.TB, what string, cond func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !cond(); runtime.Gosched() {
 		if time.Now().After(deadline) {
@@ -211,7 +211,7 @@ func TestKeepAliveAfterWatch(t *testing.T) {
 func (h *Handler) openWatches() int {
 	h.watches.mu.Lock()
 	defer h.watches.mu.Unlock()
-	return len(h.watches.conns)
+	return len(h.watches.conns) + len(h.watches.polls)
 }
 
 // heapInUse returns the size of what lives in the heap.

@@ -29,10 +29,12 @@ const (
 	endGrace = time.Second
 )
 
-// A watchConn is the connection of an open watch over HTTP/1.1, taken from the server
-// when the headers are sent. There it would keep 10 KiB of buffers, a stack of 8 KiB and
-// the request; here it has two small goroutines, and a stream over plain TCP one. After
-// the watch the server gets it back, for the next request.
+// A watchConn is the connection of an open watch over HTTP/1.1, taken from net/http when the
+// headers are sent. There it would keep 10 KiB of buffers, a stack of 8 KiB and the request;
+// here it has two small goroutines, and a stream over plain TCP one. After the watch a server
+// gets it, for the next request: http1's loop, or net/http if there is none or it is over TLS.
+// Most long polls are the loop's from the beginning, see poll; it gives them to a watchConn when
+// their clients send more before the event.
 //
 //	read   waits for the client to go, or to send more
 //	send   waits for events, sends them, and finishes the connection; see sender for
@@ -42,7 +44,7 @@ const (
 // next request, and a TLS connection can only be given back whole.
 type watchConn struct {
 	h       *Handler
-	srv     *http.Server
+	goOn    goOn
 	conn    net.Conn
 	watcher *tree.Watcher
 	stream  bool
@@ -72,27 +74,32 @@ func (h *Handler) takeOver(w http.ResponseWriter, r *http.Request, watcher *tree
 	if r.Method != http.MethodGet || r.Body != http.NoBody || r.ProtoMajor != 1 || r.ProtoMinor < 1 {
 		return false // no chunked body, or something else to read
 	}
-	srv, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
-	if !ok {
+	goOn := goOnOf(r.Context())
+	if goOn == nil {
 		return false
 	}
 	conn, buf, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return false
 	}
-	c := &watchConn{h: h, srv: srv, conn: conn, watcher: watcher, stream: stream, reuse: !r.Close}
+	c := &watchConn{h: h, goOn: goOn, conn: conn, watcher: watcher, stream: stream, reuse: !r.Close}
 	c.early = buffered(buf.Reader)
-	if stream {
-		h.senders.assign(c)
+	c.begin()
+	return true
+}
+
+// begin has the connection served.
+func (c *watchConn) begin() {
+	if c.stream {
+		c.h.senders.assign(c)
 	}
-	if !h.watches.add(c) {
+	if !c.h.watches.add(c) {
 		c.end()
 	}
 	c.reading.Go(c.read)
 	if c.sender == nil || !c.handBack() {
 		go c.send()
 	}
-	return true
 }
 
 // buffered returns a copy of what lies in b.
@@ -125,12 +132,9 @@ func (c *watchConn) read() {
 	}
 }
 
-// giveBack has the server go on with the connection. It reports whether it does.
+// giveBack has a server go on with the connection. It reports whether one does.
 func (c *watchConn) giveBack() bool {
-	if c.conn.SetDeadline(time.Time{}) != nil {
-		return false
-	}
-	return serveOn(c.srv, c.conn, c.early)
+	return c.conn.SetDeadline(time.Time{}) == nil && c.goOn(c.conn, c.early)
 }
 
 // send sends the events and the end of the answer, and finishes the connection.

@@ -141,7 +141,7 @@ func TestWrappersAfterWatch(t *testing.T) {
 				below = conn
 			}
 		}}
-		c := &watchConn{srv: srv, conn: &earlyConn{ours, []byte(test.left)}, early: []byte(test.early)}
+		c := &watchConn{goOn: func(conn net.Conn, early []byte) bool { return serveOn(srv, conn, early) }, conn: &earlyConn{ours, []byte(test.left)}, early: []byte(test.early)}
 		if !c.giveBack() {
 			t.Fatal("the server did not take the connection")
 		}

@@ -4,6 +4,8 @@
 package v2http
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -12,8 +14,9 @@ import (
 type watches struct {
 	mu    sync.Mutex
 	conns map[*watchConn]struct{}
+	polls map[*poll]struct{} // those that the loop has
 	ended bool
-	none  sync.Cond // told when conns has become empty; of mu
+	none  sync.Cond // told when both have become empty; of mu
 }
 
 // add reports whether watches are open still. Either way remove is called for c.
@@ -31,7 +34,30 @@ func (ws *watches) remove(c *watchConn) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	delete(ws.conns, c)
-	if len(ws.conns) == 0 {
+	ws.tell()
+}
+
+// addPoll is add for a poll of the loop.
+func (ws *watches) addPoll(p *poll) bool {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if ws.polls == nil {
+		ws.polls = make(map[*poll]struct{})
+	}
+	ws.polls[p] = struct{}{}
+	return !ws.ended
+}
+
+func (ws *watches) removePoll(p *poll) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	delete(ws.polls, p)
+	ws.tell()
+}
+
+// tell says if there are none any more. The caller holds mu.
+func (ws *watches) tell() {
+	if len(ws.conns)+len(ws.polls) == 0 {
 		ws.none.Broadcast()
 	}
 }
@@ -44,13 +70,7 @@ func (ws *watches) ending() bool {
 
 // end ends all watches and waits for them.
 func (ws *watches) end() {
-	stuck := time.AfterFunc(endGrace, func() {
-		ws.mu.Lock()
-		defer ws.mu.Unlock()
-		for c := range ws.conns {
-			c.conn.Close()
-		}
-	})
+	stuck := time.AfterFunc(endGrace, ws.close)
 	defer stuck.Stop()
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
@@ -58,7 +78,23 @@ func (ws *watches) end() {
 	for c := range ws.conns {
 		c.end()
 	}
-	for len(ws.conns) > 0 {
+	for p := range ws.polls {
+		p.watcher.Close()
+	}
+	for len(ws.conns)+len(ws.polls) > 0 {
 		ws.none.Wait()
+	}
+}
+
+// close closes all connections. That may have to wait for somebody who waits for mu.
+func (ws *watches) close() {
+	ws.mu.Lock()
+	conns, polls := slices.Collect(maps.Keys(ws.conns)), slices.Collect(maps.Keys(ws.polls))
+	ws.mu.Unlock()
+	for _, c := range conns {
+		c.conn.Close()
+	}
+	for _, p := range polls {
+		p.client.Close()
 	}
 }
