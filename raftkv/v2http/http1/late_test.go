@@ -129,8 +129,8 @@ func TestLateLast(t *testing.T) {
 	})
 }
 
-// TestLateGone: a client that goes is noticed at once, and one that ends its side together with
-// the request soon.
+// TestLateGone: a client that goes is noticed at once, and so is one that ends its side together
+// with the request.
 func TestLateGone(t *testing.T) {
 	bothTCP(t, func(t *testing.T, p *pair) {
 		l := p.leaves()
@@ -147,8 +147,12 @@ func TestLateGone(t *testing.T) {
 		if err := p.Conn.(*net.TCPConn).CloseWrite(); err != nil {
 			t.Fatal(err)
 		}
+		began := time.Now()
 		p.isEnded(<-l.opened, false)
 		p.loop.running.Wait()
+		if took := time.Since(began); took >= probeTime {
+			t.Errorf("noticed after %v", took)
+		}
 	})
 }
 

@@ -67,12 +67,14 @@ func (c *conn) waitOn(now time.Time, d time.Duration) bool {
 // idleRaw makes the connection wait for its next request. It reports false if it is to end.
 // While an answer is open it is not marked as one that Shutdown may close.
 func (c *conn) idleRaw(now time.Time) bool {
-	c.unsure = c.loop.config.IdleTime > probeTime
-	c.readWithin(min(c.loop.config.IdleTime, probeTime), now)
 	if c.open {
+		c.unsure = false // serveRaw reads once more before it waits
+		c.readWithin(c.loop.config.IdleTime, now)
 		c.start, c.end = 0, 0
 		return true
 	}
+	c.unsure = c.loop.config.IdleTime > probeTime
+	c.readWithin(min(c.loop.config.IdleTime, probeTime), now)
 	return c.rest()
 }
 
@@ -90,7 +92,7 @@ func (c *conn) idleRaw(now time.Time) bool {
 //
 // With two exceptions, which a probe after probeTime finds: the end of what a client sends,
 // if that comes together with a request which is not its first, and what follows urgent
-// data.
+// data. While an answer is open, which is seldom soon over, another read finds them at once.
 //
 // RawConn.Read holds the lock for reading, and Close of the connection waits until it
 // returns. So nothing here may read from the connection, close it or hand it over.
@@ -116,7 +118,7 @@ func (c *conn) serveRaw(fd uintptr) bool {
 		if !c.answerWhole() || !c.idleRaw(c.now) {
 			return true
 		}
-		if n < len(c.buf) {
+		if n < len(c.buf) && !c.open {
 			c.release()
 			return false
 		}
