@@ -15,6 +15,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"confd/raftkv/tree"
 )
 
 // What a client sees of the loop is what it sees of net/http, byte for byte, but for the
@@ -190,9 +192,10 @@ func (r *rivalry) compare(t *testing.T, input []byte, first int) {
 	}
 }
 
-// writeA returns a function that writes the key /a past HTTP.
+// writeA returns a function that writes the key /a past HTTP, unless that is refused, as of a
+// directory.
 func (h *Handler) writeA(t *testing.T) func() {
-	return func() { put(t, h.node.(*fakeNode), "/a", "event") }
+	return func() { _, _ = h.node.Do(t.Context(), &tree.Op{Action: tree.Set, Key: "/a", Value: "event"}) }
 }
 
 // hasWatch reports whether one of the answers is that to a watch. One whose client has ended its

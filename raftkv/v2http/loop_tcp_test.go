@@ -42,8 +42,8 @@ func tcpPair(t *testing.T) (client *net.TCPConn, server net.Conn) {
 // A reciter sends requests over a connection, after one that lets the loop find out about the
 // descriptor.
 type reciter struct {
-	t    *testing.T
-	node *fakeNode
+	t *testing.T
+	h *Handler
 	*net.TCPConn
 	answers bytes.Buffer
 	cut     bool // the answers may be cut off
@@ -119,8 +119,8 @@ func (r *reciter) readEvents(goOn func()) {
 			r.cut = r.cut || err != io.EOF
 			break
 		}
-		if r.node.tree.Stats().Watchers > 0 {
-			put(r.t, r.node, "/a", "event")
+		if r.h.node.Tree().Stats().Watchers > 0 {
+			r.h.writeA(r.t)()
 			goOn()
 			events++
 			r.cut = r.cut || events == 5
@@ -133,7 +133,7 @@ func (r *reciter) readEvents(goOn func()) {
 func reciteTCP(t *testing.T, srv server, h *Handler, input []byte, first int) (answers string, cut bool) {
 	t.Helper()
 	client, ours := tcpPair(t)
-	r := &reciter{t: t, node: h.node.(*fakeNode), TCPConn: client}
+	r := &reciter{t: t, h: h, TCPConn: client}
 	_ = srv.Serve(&oneListener{conn: ours}) // errOneListener
 	r.recite(input, first)
 	client.Close()
