@@ -44,7 +44,7 @@ func (w *Watches) Write(ctx context.Context, job Writes) (Seen, error) {
 	warm := time.Now().Add(job.For / 10)
 	for {
 		now := time.Now()
-		if !r.measures && !r.ended && (job.Total > 0 || now.After(warm)) || r.due(now) {
+		if r.between() && (!r.measures && !r.ended && (job.Total > 0 || now.After(warm)) || r.due(now)) {
 			if err := r.mark(now); err != nil {
 				return Seen{}, err
 			}
@@ -63,6 +63,11 @@ func (w *Watches) Write(ctx context.Context, job Writes) (Seen, error) {
 		}
 	}
 }
+
+// between says whether the measurement may begin or end. If there is one write at a time that is
+// between two, or what a server does for a part of one would be counted without it, and a round
+// may have few.
+func (r *watchRun) between() bool { return r.Window > 1 || len(r.open) == 0 }
 
 // due says whether the measurement is to end.
 func (r *watchRun) due(now time.Time) bool {
