@@ -45,11 +45,11 @@ func checkBackend(name string) error {
 }
 
 // openBackend returns the source of values that the settings name, and what closes it.
-// st is the embedded store, which only the backend of that name needs.
-func (p *program) openBackend(ctx context.Context, st *store) (backends.Backend, func() error, error) {
+// node is the embedded store, which only the backend of that name needs.
+func (p *program) openBackend(ctx context.Context, node raftkv.Node) (backends.Backend, func() error, error) {
 	switch p.Backend {
 	case "raftkv":
-		return raftkv.New(st.node), func() error { return nil }, nil
+		return raftkv.New(node), func() error { return nil }, nil
 	case "env":
 		return env.New(p.environ), func() error { return nil }, nil
 	case "file":

@@ -46,7 +46,7 @@ func (p *program) daemon(ctx context.Context) (err error) {
 		}
 		return err
 	}
-	backend, closeBackend, err := p.openBackend(ctx, st)
+	backend, closeBackend, err := p.openBackend(ctx, st.node)
 	if err != nil {
 		return err
 	}

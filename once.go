@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"confd/raftkv"
 	"confd/resource"
 )
 
@@ -28,17 +29,17 @@ func (p *program) pass(ctx context.Context) (statuses []resource.Status, broken,
 		return nil, nil, err
 	}
 	resources, broken := p.load()
-	st := &store{}
+	var node *raftkv.Reader
 	if p.Backend == "raftkv" {
 		if err := p.wantStore(); err != nil {
 			return nil, broken, err
 		}
-		if st.node, err = p.openNode(ctx, p.clientURL(&net.TCPAddr{})); err != nil {
+		if node, err = p.openReader(ctx, p.clientURL(&net.TCPAddr{})); err != nil {
 			return nil, broken, err
 		}
-		defer func() { err = errors.Join(err, st.node.Close()) }()
+		defer func() { err = errors.Join(err, node.Close()) }()
 	}
-	backend, closeBackend, err := p.openBackend(ctx, st)
+	backend, closeBackend, err := p.openBackend(ctx, node)
 	if err != nil {
 		return nil, broken, err
 	}

@@ -56,12 +56,23 @@ func (l listener) String() string {
 
 // openNode opens the node of the data directory. clientURL is what other nodes are told.
 func (p *program) openNode(ctx context.Context, clientURL string) (*raftkv.Node, error) {
+	return openWith(ctx, p, raftkv.Open, clientURL)
+}
+
+// openReader opens the store of the data directory to look at it once. clientURL is what
+// other nodes are told, if it takes a node to read it.
+func (p *program) openReader(ctx context.Context, clientURL string) (*raftkv.Reader, error) {
+	return openWith(ctx, p, raftkv.OpenReader, clientURL)
+}
+
+// openWith opens what is in the data directory by a function of package raftkv.
+func openWith[T any](ctx context.Context, p *program, open func(context.Context, raftkv.Config) (*T, error), clientURL string) (*T, error) {
 	p.warnOfEtcdData()
 	peerTLS, err := p.openTLS("peer-", raftkv.TLSFiles{Cert: p.PeerCertFile, Key: p.PeerKeyFile, CA: p.PeerCAFile})
 	if err != nil {
 		return nil, err
 	}
-	node, err := raftkv.Open(ctx, raftkv.Config{
+	node, err := open(ctx, raftkv.Config{
 		Name:              p.Name,
 		Version:           version,
 		Peers:             p.net.peers,

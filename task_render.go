@@ -13,6 +13,7 @@ import (
 
 	"confd/backends"
 	"confd/backends/file"
+	"confd/raftkv"
 	"confd/template"
 )
 
@@ -111,19 +112,18 @@ func (p *program) values(ctx context.Context, files []string) (backends.Keys, er
 	if p.Backend == "raftkv" && p.given["backend"] == fromDefault {
 		return nil, hint(errors.New("there are no values to render from"), "give a file with -data, or a store with -node; -backend raftkv opens the one in -data-dir")
 	}
-	st := &store{}
+	var node *raftkv.Reader
 	if p.Backend == "raftkv" {
 		if err := p.haveStore(); err != nil {
 			return nil, err
 		}
-		node, err := p.openNode(ctx, "")
-		if err != nil {
+		var err error
+		if node, err = p.openReader(ctx, ""); err != nil {
 			return nil, err
 		}
 		defer node.Close()
-		st.node = node
 	}
-	backend, closeBackend, err := p.openBackend(ctx, st)
+	backend, closeBackend, err := p.openBackend(ctx, node)
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"hash/crc32"
 	"io"
 	"math"
+	"slices"
 )
 
 // A file of raft-wal's log (github.com/hashicorp/raft-wal/segment, version 0): a header of
@@ -39,12 +40,20 @@ type segmentScan struct {
 }
 
 // scanSegment reads a whole file, and stops at the first batch that is not all there.
-func scanSegment(f io.ReaderAt) (segmentScan, error) {
+func scanSegment(f io.ReaderAt) (segmentScan, error) { return scanEntries(f, nil) }
+
+// maxEntry is the longest entry that scanEntries shows, in bytes; what is longer is damage.
+const maxEntry = 64 << 20
+
+// scanEntries is scanSegment, and shows the entries on its way, which is before it knows
+// whether their batch is all there. It stops when show returns false. What show is given is
+// valid until then.
+func scanEntries(f io.ReaderAt, show func(entry []byte) bool) (segmentScan, error) {
 	var s segmentScan
 	r := bufio.NewReaderSize(io.NewSectionReader(f, 0, math.MaxInt64), 64<<10)
 	sum := crc32.New(castagnoli)
 	if _, err := io.CopyN(sum, r, segmentHeader); err == nil {
-		if err := s.batches(r, sum.Sum32()); err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		if err := s.batches(r, sum.Sum32(), show); err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 			return s, err
 		}
 	} else if !errors.Is(err, io.EOF) {
@@ -56,9 +65,10 @@ func scanSegment(f io.ReaderAt) (segmentScan, error) {
 }
 
 // batches reads frames up to the first that does not fit, or to an error.
-func (s *segmentScan) batches(r io.Reader, sum uint32) error {
+func (s *segmentScan) batches(r io.Reader, sum uint32, show func([]byte) bool) error {
 	entries, index, at := uint64(0), int64(0), int64(segmentHeader)
 	var head [frameHeader]byte
+	var entry []byte
 	crc := &runningSum{sum}
 	for {
 		if _, err := io.ReadFull(r, head[:]); err != nil {
@@ -83,10 +93,24 @@ func (s *segmentScan) batches(r io.Reader, sum uint32) error {
 		}
 		crc.Write(head[:])
 		size := padded(value)
-		if _, err := io.CopyN(crc, r, size); err != nil {
+		at += size
+		if show == nil || head[0] != frameEntry {
+			if _, err := io.CopyN(crc, r, size); err != nil {
+				return err
+			}
+			continue
+		}
+		if size > maxEntry {
+			return nil
+		}
+		entry = slices.Grow(entry[:0], int(size))[:size]
+		if _, err := io.ReadFull(r, entry); err != nil {
 			return err
 		}
-		at += size
+		crc.Write(entry)
+		if !show(entry[:value]) {
+			return nil
+		}
 	}
 }
 

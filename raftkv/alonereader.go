@@ -1,0 +1,291 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package raftkv
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc64"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/hashicorp/raft"
+	wal "github.com/hashicorp/raft-wal"
+	"github.com/hashicorp/raft-wal/fs"
+	"github.com/hashicorp/raft-wal/segment"
+	"github.com/hashicorp/raft-wal/types"
+
+	"confd/raftkv/fsm"
+)
+
+// An aloneReader reads the store of a node that was always alone, without raft and without
+// changing anything, provided that everything is as such a node leaves it when it is closed.
+//
+// # Why it is right
+//
+// What it shows is what the node would show if it were started: it would elect itself, which
+// makes all of its log committed, and expire the keys whose time has come.
+//
+//   - All entries count. In a configuration with one voter an entry is committed when that
+//     voter has it on its disk. Nobody else can have committed one that is not in this log:
+//     the first configuration with another voter would have needed this disk. The same holds
+//     for what is left of a larger cluster, whose last configuration commits what is before
+//     it. But what had another member, voter or not, in any configuration that snapshot
+//     and log still have, is left to raft, which needs no argument. So is what an
+//     unknown entry may mean.
+//   - All entries are on the disk: the last is the one that the mark of the log is at, and
+//     entries up to the mark were synced by whoever has set it; see logMeta. If a process was
+//     killed before it could, there are entries behind the mark, and they may be in memory
+//     only; a write that was cut short may follow; a file of the log may be sealed without
+//     anybody's having noted that. Then the node is started, whose logCheck syncs and repairs,
+//     and the mark is where it belongs when it is closed. So no file is rendered from a write
+//     that a loss of power takes back.
+//   - Everything is checked that a start checks, so what is damaged is not read here either,
+//     and the start says what it is.
+//   - Keys expire by an entry as a leader writes it, at the time of a clock as a leader's
+//     begins, in memory only. The next leader writes it.
+//   - Nobody else changes the directory meanwhile, as its lock is held; and whoever starts the
+//     node next finds all as it was: the log, the term, and what was promised by a vote.
+type aloneReader struct {
+	cfg   Config
+	dir   *dataDir
+	files types.VFS // of the log
+	state *loadedState
+
+	next  uint64 // index of the next entry
+	alone bool   // the newest configuration has this node and no other
+	batch []*raft.Log
+	err   error // why it has stopped
+}
+
+// errNotAlone is why a store is left to raft. What is wrong with it, if anything is, the
+// start of the node finds, too.
+var errNotAlone = errors.New("raft is needed")
+
+// readAlone reads the store if it can be read without raft. It returns nil if not, and if
+// anything else is in the way.
+func readAlone(ctx context.Context, cfg Config) *Reader {
+	if _, err := os.Stat(filepath.Join(cfg.DataDir, "id")); err != nil || len(cfg.Peers) > 0 {
+		return nil // a new node, or one that has to look whether it belongs to others
+	}
+	began := cfg.Now()
+	r := &aloneReader{cfg: cfg, files: fs.New(), state: newLoadedState(), batch: make([]*raft.Log, 0, 64)}
+	if cfg.Hooks.LogFS != nil {
+		r.files = cfg.Hooks.LogFS
+	}
+	err := r.open()
+	if err == nil {
+		err = r.read(ctx)
+	}
+	if err != nil {
+		cfg.Log.Debug("the store is not read without its node", "because", err)
+		if r.dir != nil {
+			_ = r.dir.close() // it is tried again by whoever tells of it
+		}
+		return nil
+	}
+	reader := &Reader{dir: r.dir, tree: r.state.tree, ready: make(chan struct{})}
+	close(reader.ready)
+	cfg.Log.Info("read the store", "index", r.next-1, "keys", reader.tree.View().Len(), "took", cfg.Now().Sub(began))
+	return reader
+}
+
+// open locks the directory of a node.
+func (r *aloneReader) open() error {
+	lock, err := lockFile(filepath.Join(r.cfg.DataDir, "lock"))
+	if err != nil {
+		return err
+	}
+	r.dir = &dataDir{path: r.cfg.DataDir, lock: lock}
+	if err := r.dir.checkFormat(); err != nil {
+		return err
+	}
+	if r.dir.id, err = r.dir.readHex("id"); err != nil {
+		return err
+	}
+	if r.dir.id == "" || r.dir.format != formatVersion {
+		return errNotAlone
+	}
+	return nil
+}
+
+// read applies snapshot and log, and expires keys.
+func (r *aloneReader) read(ctx context.Context) (err error) {
+	// Raft and raft-wal panic at what they cannot decode.
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: %v", ErrDamaged, p)
+		}
+	}()
+	vote, err := openStableStore(r.dir.vote(), nil)
+	if err != nil || !vote.found {
+		return errors.Join(errNotAlone, err)
+	}
+	meta, found, err := openLogMeta(r.dir.logMeta(), nil)
+	if err != nil || !found || !meta.marked() {
+		return errors.Join(errNotAlone, err)
+	}
+	log := meta.rec
+	if err := r.snapshot(log.Segments[0].MinIndex, log.Durable); err != nil {
+		return err
+	}
+	for i, info := range log.Segments {
+		if err := r.segment(ctx, info, i == len(log.Segments)-1, log.Durable); err != nil {
+			return fmt.Errorf("reading %q: %w", segment.FileName(info), err)
+		}
+	}
+	r.apply()
+	if r.err != nil {
+		return r.err
+	}
+	cluster, err := r.dir.readCluster()
+	if err != nil || !r.alone || cluster == "" || cluster != string((*r.state.AllMeta())[metaClusterID]) {
+		return errors.Join(errNotAlone, err)
+	}
+	return r.expire()
+}
+
+// snapshot applies the newest snapshot, if there is one, and sets which entry is to follow.
+// The log has the entries first to last.
+func (r *aloneReader) snapshot(first, last uint64) error {
+	store := &snapshotStore{dir: filepath.Join(r.dir.snapshots(), "snapshots")}
+	ids := snapshotIDs(store.dir)
+	for _, id := range ids {
+		if err := store.verify(id, false); err != nil {
+			return err
+		}
+	}
+	r.next = 1
+	if len(ids) > 0 {
+		if err := r.restore(filepath.Join(store.dir, ids[0].name)); err != nil {
+			return err
+		}
+	}
+	if first > r.next || last < r.next-1 {
+		return errNotAlone
+	}
+	return nil
+}
+
+// restore applies the snapshot in a directory, whose check has been read.
+func (r *aloneReader) restore(dir string) error {
+	text, err := os.ReadFile(filepath.Join(dir, "meta.json"))
+	if err != nil {
+		return err
+	}
+	var meta struct {
+		raft.SnapshotMeta
+		CRC []byte // of the state
+	}
+	if err := json.Unmarshal(text, &meta); err != nil {
+		return err
+	}
+	if !r.only(meta.Configuration) {
+		return errNotAlone
+	}
+	f, err := os.Open(filepath.Join(dir, "state.bin"))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	sum := crc64.New(crc64.MakeTable(crc64.ECMA))
+	if err := r.state.Restore(io.NopCloser(io.TeeReader(f, sum))); err != nil {
+		return err
+	}
+	if _, err := io.Copy(sum, f); err != nil || !bytes.Equal(sum.Sum(nil), meta.CRC) {
+		return errors.Join(ErrDamaged, err)
+	}
+	r.next = meta.Index + 1
+	return nil
+}
+
+// only reports whether this node is the only one of a configuration, and notes that there is
+// one.
+func (r *aloneReader) only(c raft.Configuration) bool {
+	r.alone = len(c.Servers) == 1 && onlyVoter(c.Servers, raft.ServerID(r.dir.id))
+	return r.alone
+}
+
+// segment reads a file of the log, and applies the entries that are not applied yet. The log
+// ends at its mark, in its last file.
+func (r *aloneReader) segment(ctx context.Context, info types.SegmentInfo, tail bool, mark uint64) error {
+	last := info.MaxIndex
+	if tail {
+		last = mark
+	}
+	codec := new(wal.BinaryCodec)
+	if info.Codec != codec.ID() || info.SealTime.IsZero() != tail || r.next < info.MinIndex {
+		return errNotAlone
+	}
+	f, err := r.files.OpenReader(r.dir.wal(), segment.FileName(info))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	index := info.BaseIndex - 1
+	s, err := scanEntries(f, func(entry []byte) bool {
+		if index++; index == r.next && index <= last {
+			e := new(raft.Log)
+			r.err = errors.Join(codec.Decode(entry, e), ctx.Err())
+			r.add(e)
+		}
+		return r.err == nil
+	})
+	if err != nil || r.err != nil {
+		return errors.Join(err, r.err)
+	}
+	end := info.BaseIndex + s.entries - 1
+	switch {
+	case tail && (end != last || s.garbage > s.end || s.index != 0),
+		!tail && (end < last || uint64(s.index) != info.IndexStart),
+		r.next <= last:
+		return errNotAlone
+	}
+	return nil
+}
+
+// add takes the next entry.
+func (r *aloneReader) add(e *raft.Log) {
+	switch {
+	case r.err != nil:
+		return
+	case e.Index != r.next:
+		r.err = errNotAlone
+	case e.Type == raft.LogConfiguration:
+		if !r.only(raft.DecodeConfiguration(e.Data)) {
+			r.err = errNotAlone
+		}
+	case e.Type != raft.LogCommand && e.Type != raft.LogNoop && e.Type != raft.LogBarrier:
+		r.err = errNotAlone
+	}
+	r.next++
+	if r.batch = append(r.batch, e); len(r.batch) == cap(r.batch) {
+		r.apply()
+	}
+}
+
+// apply applies the entries that wait for it.
+func (r *aloneReader) apply() {
+	if len(r.batch) > 0 && r.err == nil {
+		r.state.ApplyBatch(r.batch)
+		r.err = r.state.err
+	}
+	r.batch = r.batch[:0]
+}
+
+// expire removes the keys whose time has come.
+func (r *aloneReader) expire() error {
+	clock := newClock(r.cfg.Now, r.cfg.Log)
+	clock.seed(r.state.Clock())
+	now := clock.read()
+	if at := r.state.NextExpiry(); at == 0 || at > now {
+		return nil
+	}
+	r.state.Apply(&raft.Log{Index: r.next, Type: raft.LogCommand, Data: fsm.AppendBatch(nil, now, nil)})
+	return r.state.err
+}
