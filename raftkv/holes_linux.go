@@ -6,6 +6,7 @@ package raftkv
 import (
 	"errors"
 	"io"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -26,4 +27,17 @@ func nextData(f io.ReaderAt, at int64) (int64, error) {
 		return at, nil
 	}
 	return data, nil
+}
+
+// noReadAhead has the system read no more of a file than it is asked for. What it has read
+// where nothing was written counts as data from then on, so that to look at the first block
+// behind the data would end in reading all of the file.
+func noReadAhead(f io.ReaderAt) {
+	c, ok := f.(syscall.Conn)
+	if !ok {
+		return
+	}
+	if raw, err := c.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { _ = unix.Fadvise(int(fd), 0, 0, unix.FADV_RANDOM) }) // a hint
+	}
 }

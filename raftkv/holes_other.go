@@ -9,3 +9,6 @@ import "io"
 
 // nextData returns at: all of the file has to be read.
 func nextData(_ io.ReaderAt, at int64) (int64, error) { return at, nil }
+
+// noReadAhead does nothing.
+func noReadAhead(io.ReaderAt) {}

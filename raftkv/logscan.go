@@ -132,6 +132,7 @@ func lastNonZero(f io.ReaderAt, from int64) (int64, error) {
 	const block = 64 << 10
 	var buf, zeros []byte
 	end := from
+	noReadAhead(f)
 	for at := from; ; {
 		var err error
 		if at, err = nextData(f, at); err == io.EOF {
@@ -140,7 +141,8 @@ func lastNonZero(f io.ReaderAt, from int64) (int64, error) {
 		if buf == nil {
 			buf, zeros = make([]byte, block), make([]byte, block)
 		}
-		n, err := f.ReadAt(buf, at)
+		// To a boundary: where a page is read in part, all of it counts as data afterwards.
+		n, err := f.ReadAt(buf[:block-at%block], at)
 		if !bytes.Equal(buf[:n], zeros[:n]) {
 			end = at + int64(len(bytes.TrimRight(buf[:n], "\x00")))
 		}
