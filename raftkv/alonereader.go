@@ -40,11 +40,10 @@ import (
 //     unknown entry may mean.
 //   - All entries are on the disk: the last is the one that the mark of the log is at, and
 //     entries up to the mark were synced by whoever has set it; see logMeta. If a process was
-//     killed before it could, there are entries behind the mark, and they may be in memory
-//     only; a write that was cut short may follow; a file of the log may be sealed without
-//     anybody's having noted that. Then the node is started, whose logCheck syncs and repairs,
-//     and the mark is where it belongs when it is closed. So no file is rendered from a write
-//     that a loss of power takes back.
+//     killed before it could, there are entries behind the mark, which may be in memory
+//     only, or a write that was cut short. Then the node is started, whose logCheck syncs and
+//     repairs, and the mark is where it belongs when it is closed. So no file is rendered from
+//     a write that a loss of power takes back.
 //   - Everything is checked that a start checks, so what is damaged is not read here either,
 //     and the start says what it is.
 //   - Keys expire by an entry as a leader writes it, at the time of a clock as a leader's
@@ -131,7 +130,7 @@ func (r *aloneReader) read(ctx context.Context) (err error) {
 		return errors.Join(errNotAlone, err)
 	}
 	log := meta.rec
-	if err := r.snapshot(log.Segments[0].MinIndex, log.Durable); err != nil {
+	if err := r.snapshot(log.Durable); err != nil {
 		return err
 	}
 	for i, info := range log.Segments {
@@ -151,8 +150,8 @@ func (r *aloneReader) read(ctx context.Context) (err error) {
 }
 
 // snapshot applies the newest snapshot, if there is one, and sets which entry is to follow.
-// The log has the entries first to last.
-func (r *aloneReader) snapshot(first, last uint64) error {
+// The log ends with entry last.
+func (r *aloneReader) snapshot(last uint64) error {
 	store := &snapshotStore{dir: filepath.Join(r.dir.snapshots(), "snapshots")}
 	ids := snapshotIDs(store.dir)
 	for _, id := range ids {
@@ -166,7 +165,7 @@ func (r *aloneReader) snapshot(first, last uint64) error {
 			return err
 		}
 	}
-	if first > r.next || last < r.next-1 {
+	if last < r.next-1 {
 		return errNotAlone
 	}
 	return nil
@@ -241,7 +240,7 @@ func (r *aloneReader) segment(ctx context.Context, info types.SegmentInfo, tail 
 	}
 	end := info.BaseIndex + s.entries - 1
 	switch {
-	case tail && (end != last || s.garbage > s.end || s.index != 0),
+	case tail && (end != last || s.garbage > s.end),
 		!tail && (end < last || uint64(s.index) != info.IndexStart),
 		r.next <= last:
 		return errNotAlone

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -150,6 +149,16 @@ func TestReaderNeedsNode(t *testing.T) {
 		"killed, the mark is behind": func(t *testing.T) Config {
 			return imageConfig(t, "killed")
 		},
+		"killed soon after the mark was moved": func(t *testing.T) Config {
+			n := open(t, imageConfig(t, "closed"))
+			if err := n.markDurable(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			set(t, n, "/behind", "v")
+			cfg := corruptConfig(memoryDir(t))
+			readImage(t, n.cfg.DataDir).write(t, cfg.DataDir)
+			return cfg
+		},
 		"a write that was cut short": func(t *testing.T) Config {
 			cfg := imageConfig(t, "closed")
 			paths, err := filepath.Glob(filepath.Join(cfg.DataDir, "wal", "*.wal"))
@@ -252,80 +261,4 @@ func TestReaderOfLostQuorum(t *testing.T) {
 	if _, err := r.Outage(); err == nil {
 		t.Error("no outage")
 	}
-}
-
-// TestReaderOfDamage: a reader makes of a directory that was damaged what the node makes of
-// it: the same keys, or the same error.
-func TestReaderOfDamage(t *testing.T) {
-	share := 256 // each 256th harm, from a random one on
-	if os.Getenv("CONFD_TEST_EFFORT") != "" {
-		share = 2
-	}
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	for kind, files := range images(t) {
-		t.Run(kind, func(t *testing.T) {
-			t.Parallel()
-			r := rand.New(rand.NewPCG(seed, uint64(len(kind))))
-			count, read := r.IntN(share), 0
-			for name, b := range files {
-				harms := []harm{{"missing", func([]byte) []byte { return nil }}}
-				for _, off := range offsets(name, b, r) {
-					harms = append(harms, harmsAt(off)...)
-				}
-				for i, h := range harms {
-					if count++; count%share == 0 || i == 0 {
-						read += readHarmed(t, files, name, fmt.Sprintf("%s: %s: %s", kind, name, h.what), h.do(bytes.Clone(b)))
-					}
-				}
-			}
-			t.Logf("%d were read without a node", read)
-		})
-	}
-}
-
-// readHarmed reads a directory with one file harmed, by a reader and by a node. It returns 1
-// if the reader needed no node.
-func readHarmed(t *testing.T, files image, name, where string, after []byte) (alone int) {
-	t.Helper()
-	dir := memoryDir(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	cfg := corruptConfig(filepath.Join(dir, "d"))
-	harm := func() {
-		if err := os.RemoveAll(cfg.DataDir); err != nil {
-			t.Fatal(err)
-		}
-		files.write(t, cfg.DataDir)
-		path := filepath.Join(cfg.DataDir, name)
-		if err := os.WriteFile(path, after, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if after == nil {
-			os.Remove(path)
-		}
-	}
-	defer os.RemoveAll(dir)
-	var got, want string
-	harm()
-	if r, err := OpenReader(ctx, cfg); err != nil {
-		got = err.Error()
-	} else {
-		got = state(r.Tree())
-		if r.node == nil {
-			alone = 1
-		}
-		r.Close()
-	}
-	harm()
-	if n, err := Open(ctx, cfg); err != nil {
-		want = err.Error()
-	} else {
-		want = state(n.Tree())
-		n.Close()
-	}
-	if got != want {
-		t.Errorf("%s:\nthe reader: %.300s\nthe node:   %.300s", where, got, want)
-	}
-	return alone
 }
