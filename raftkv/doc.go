@@ -23,6 +23,9 @@
 // needs neither: what Do has acknowledged is in its View; and so it is on the node that was
 // asked, whichever that is. A node that was just started has an old copy, until Ready.
 //
+// A process that only looks once uses OpenReader. The store of a node that was always alone
+// is then read without raft; see aloneReader.
+//
 // # Any node
 //
 // Every node takes writes and confirms reads. One that does not lead asks the leader, over
