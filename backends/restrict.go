@@ -13,7 +13,12 @@ import (
 
 // Clean returns key as an absolute path: with a slash in front, and without empty,
 // "." and ".." components and a slash at the end. The root is "/".
-func Clean(key string) string { return path.Clean("/" + key) }
+func Clean(key string) string {
+	if strings.HasPrefix(key, "/") {
+		return path.Clean(key) // which makes no new string of a clean one
+	}
+	return path.Clean("/" + key)
+}
 
 // Within reports whether key is prefix or lies below it by whole components. Both are
 // clean.

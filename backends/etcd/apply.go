@@ -4,11 +4,11 @@
 package etcd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"confd/backends"
@@ -36,13 +36,12 @@ type listing struct {
 // v2 API says so, never any other 404. old is for etcd 0.4.
 func (b *Backend) list(ctx context.Context, root string, old bool) (*listing, error) {
 	l := &listing{}
-	r, err := b.client.Get(ctx, root, client.GetOptions{Recursive: true, Quorum: !old, Consistent: old})
+	r, err := b.client.List(ctx, root, client.GetOptions{Quorum: !old, Consistent: old})
 	var e *client.Error
 	switch {
 	case err == nil:
 		l.index, l.clusterID, l.endpoint = r.Index, r.ClusterID, r.Endpoint
-		l.add(root, r.Event.Node)
-		l.sort()
+		l.values = order(shown(root, r.Files))
 	case errors.As(err, &e) && (e.Code == codeKeyNotFound || e.Code == codeNotDir):
 		l.index, l.clusterID, l.endpoint = e.Index, e.ClusterID, e.Endpoint
 	default:
@@ -51,30 +50,9 @@ func (b *Backend) list(ctx context.Context, root string, old bool) (*listing, er
 	return l, nil
 }
 
-func (l *listing) add(root string, n *client.Node) {
-	if !n.Dir {
-		if key := backends.Clean(n.Key); covers(root, key) {
-			l.values = append(l.values, backends.Pair{Key: key, Value: value(n)})
-		}
-		return
-	}
-	for _, child := range n.Nodes {
-		l.add(root, child)
-	}
-}
-
-// sort puts the values in order, where the server has not.
-func (l *listing) sort() {
-	byKey := func(a, b backends.Pair) int { return strings.Compare(a.Key, b.Key) }
-	if !slices.IsSortedFunc(l.values, byKey) {
-		slices.SortFunc(l.values, byKey)
-	}
-	l.values = slices.CompactFunc(l.values, func(a, b backends.Pair) bool { return a.Key == b.Key })
-}
-
 // has reports whether a key is in the listing.
 func (l *listing) has(key string) bool {
-	_, ok := slices.BinarySearchFunc(l.values, key, func(p backends.Pair, key string) int { return strings.Compare(p.Key, key) })
+	_, ok := slices.BinarySearchFunc(l.values, key, func(p backends.Pair, key string) int { return cmp.Compare(p.Key, key) })
 	return ok
 }
 

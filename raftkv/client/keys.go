@@ -5,7 +5,6 @@ package client
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -69,12 +68,17 @@ type Compare struct {
 
 // Get reads a key.
 func (c *Client) Get(ctx context.Context, key string, opts GetOptions) (*Response, error) {
+	return c.keyOp(ctx, http.MethodGet, key, opts.query(), nil)
+}
+
+// query returns the options as a server takes them.
+func (opts GetOptions) query() url.Values {
 	q := url.Values{}
 	setBool(q, "recursive", opts.Recursive)
 	setBool(q, "sorted", opts.Sorted)
 	setBool(q, "quorum", opts.Quorum)
 	setBool(q, "consistent", opts.Consistent)
-	return c.keyOp(ctx, http.MethodGet, key, q, nil)
+	return q
 }
 
 // Set creates or replaces a key. A directory is never replaced (code 102).
@@ -169,18 +173,32 @@ func form(q url.Values, value string, opts SetOptions) url.Values {
 // keyOp carries out one operation on a key.
 func (c *Client) keyOp(ctx context.Context, method, key string, q, form url.Values) (*Response, error) {
 	r := &Response{}
-	a, err := c.do(ctx, &request{
-		method: method, path: c.keyPath(key), query: q, form: form,
-		decode: func(a *answer) (err error) {
-			r.Event, err = decodeEvent(json.NewDecoder(&limitedReader{r: a.body, left: c.cfg.MaxResponse, max: c.cfg.MaxResponse}))
-			if err == io.EOF {
-				err = io.ErrUnexpectedEOF
-			}
-			return err
-		},
-	})
+	err := c.keyCall(ctx, &request{method: method, path: c.keyPath(key), query: q, form: form}, r, func(s *scanner) (err error) {
+		r.Event, err = s.event()
+		return err
+	}, eventSize)
 	if err != nil {
 		return nil, err
+	}
+	return r, nil
+}
+
+// eventSize is how much of an event is read at a time, in bytes.
+const eventSize = 4 << 10
+
+// keyCall sends a request about a key, and fills in r but for its event. decode reads the
+// body, so many bytes at a time.
+func (c *Client) keyCall(ctx context.Context, req *request, r *Response, decode func(*scanner) error, size int) error {
+	req.decode = func(a *answer) error {
+		err := decode(newScanner(&limitedReader{r: a.body, left: c.cfg.MaxResponse, max: c.cfg.MaxResponse}, size))
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		return err
+	}
+	a, err := c.do(ctx, req)
+	if err != nil {
+		return err
 	}
 	r.Created = a.status == http.StatusCreated
 	r.Index = headerUint(a.header, "X-Etcd-Index")
@@ -188,7 +206,7 @@ func (c *Client) keyOp(ctx context.Context, method, key string, q, form url.Valu
 	r.RaftTerm = headerUint(a.header, "X-Raft-Term")
 	r.ClusterID = a.header.Get("X-Etcd-Cluster-Id")
 	r.Endpoint = a.endpoint
-	return r, nil
+	return nil
 }
 
 // keyPath returns the path of a key, cleaned: servers answer other paths with a redirect.
@@ -200,28 +218,6 @@ func setBool(q url.Values, name string, v bool) {
 	if v {
 		q.Set(name, "true")
 	}
-}
-
-// decodeEvent reads one event and makes sure that it is one: the answer of some other
-// kind of server must not pass as an empty directory. The error is io.EOF only if
-// there is nothing more.
-func decodeEvent(d *json.Decoder) (*Event, error) {
-	var e Event
-	if err := d.Decode(&e); err != nil {
-		var syntax *json.SyntaxError
-		if errors.As(err, &syntax) {
-			return nil, errors.New("it is not JSON, so not of the etcd v2 API")
-		}
-		var typeErr *json.UnmarshalTypeError
-		if errors.As(err, &typeErr) {
-			return nil, fmt.Errorf("the field %q is not as in the etcd v2 API", typeErr.Field)
-		}
-		return nil, err
-	}
-	if e.Action == "" || e.Node == nil {
-		return nil, errors.New("it is not an event of the etcd v2 API")
-	}
-	return &e, nil
 }
 
 // A limitedReader fails once more than max bytes were read since left was last set to max.

@@ -5,7 +5,6 @@ package client
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -43,7 +42,7 @@ type Watch struct {
 
 	cur    *answer     // nil between two long polls
 	unhook func() bool // takes cur's end off that of closed
-	dec    *json.Decoder
+	events *scanner
 	limit  *limitedReader
 	pause  time.Duration // before asking again after an answer without an event
 	err    error
@@ -124,7 +123,7 @@ func (w *Watch) next(ctx context.Context) (*Event, error) {
 		}
 		w.limit.left = w.limit.max
 		stop := context.AfterFunc(ctx, w.cur.cancel)
-		e, err := decodeEvent(w.dec)
+		e, err := w.events.event()
 		stop()
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -181,7 +180,7 @@ func (w *Watch) open(ctx context.Context) error {
 	w.unhook = context.AfterFunc(w.closed, a.cancel) // Close may come when nobody calls Next any more
 	w.index = headerUint(a.header, "X-Etcd-Index")
 	w.limit = &limitedReader{r: a.body, max: w.c.cfg.MaxResponse}
-	w.dec = json.NewDecoder(w.limit)
+	w.events = newScanner(w.limit, eventSize)
 	return nil
 }
 

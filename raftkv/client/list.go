@@ -1,0 +1,164 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package client
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+)
+
+// A File is a key that is no directory.
+type File struct{ Key, Value string }
+
+// A Listing is the answer to List.
+type Listing struct {
+	Response        // without an Event
+	Files    []File // in any order
+}
+
+// List reads the files of a key and everything below it, as Get does with Recursive, which
+// is set, at a fraction of its cost: the answer is taken apart while it comes. That no
+// file is listed twice is up to the server.
+func (c *Client) List(ctx context.Context, key string, opts GetOptions) (*Listing, error) {
+	opts.Recursive = true
+	l := &Listing{}
+	err := c.keyCall(ctx, &request{method: http.MethodGet, path: c.keyPath(key), query: opts.query()}, &l.Response,
+		func(s *scanner) (err error) {
+			l.Files, err = s.files()
+			return err
+		}, listSize)
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// listSize is how much of a listing is read at a time, in bytes: less than a processor's
+// cache, and more than the way into the kernel costs.
+const listSize = 128 << 10
+
+// files reads an event and returns the files in its node.
+func (s *scanner) files() ([]File, error) {
+	l := lister{scanner: s}
+	found := false
+	var e Event
+	err := s.eventInto(&e, func(f field) error {
+		if f == fieldPrev {
+			return s.node(&e.Prev)
+		}
+		if found {
+			return s.fail(errTwice)
+		}
+		var err error
+		found, err = l.node()
+		return err
+	})
+	if err == nil && (e.Action == "" || !found) {
+		err = errNoEvent
+	}
+	return l.files, err
+}
+
+// errTwice is the error of an object that has its node or nodes twice. encoding/json would
+// put both together; no server means that.
+var errTwice = errors.New("the same field twice")
+
+// A lister collects the files of a listing.
+type lister struct {
+	*scanner
+	files   []File
+	strings arena
+}
+
+// node takes a node, and adds its file or those below it. It reports whether there is one,
+// and no null.
+func (l *lister) node() (bool, error) {
+	open, err := l.open('{')
+	if !open {
+		return false, err
+	}
+	var file File
+	var other Node // what nobody asks for, but must be in order
+	children, before := false, len(l.files)
+	for first := true; ; first = false {
+		f, more, err := l.field(first)
+		switch {
+		case err != nil:
+			return true, err
+		case !more:
+			if !other.Dir {
+				l.files = append(l.files[:before], file)
+			}
+			return true, nil
+		case f == fieldNodes && children:
+			return true, l.fail(errTwice)
+		}
+		switch f {
+		case fieldKey:
+			err = l.stringInto(&file.Key)
+		case fieldValue:
+			file.Value = ""
+			err = l.stringInto(&file.Value)
+		case fieldNodes:
+			children, err = true, l.nodes()
+		default:
+			err = l.nodeField(&other, f)
+		}
+		if err != nil {
+			return true, err
+		}
+	}
+}
+
+// nodes takes the nodes of a directory.
+func (l *lister) nodes() error {
+	open, err := l.open('[')
+	for first := true; open && err == nil; first = false {
+		if open, err = l.next(first, ']'); open && err == nil {
+			_, err = l.node()
+		}
+	}
+	return err
+}
+
+// stringInto reads a string into v, which a null leaves as it is.
+func (l *lister) stringInto(v *string) error {
+	if ok, err := l.scalar(`"`); !ok || err != nil {
+		return err
+	}
+	b, err := l.string()
+	if err == nil {
+		*v = l.strings.add(b)
+	}
+	return err
+}
+
+const (
+	// arenaSize is how many bytes of strings are kept together.
+	arenaSize = 64 << 10
+
+	// arenaLongest is the longest string that is kept with others: the longer one is,
+	// the more would stay for a short one beside it.
+	arenaLongest = 1 << 10
+)
+
+// An arena keeps short strings together, which is quicker than each for itself. What was
+// replaced is given back only when nothing beside it is used any more.
+type arena struct{ strings.Builder }
+
+// add returns the text as a string.
+func (a *arena) add(text []byte) string {
+	if len(text) > arenaLongest {
+		return string(text)
+	}
+	if a.Cap()-a.Len() < len(text) {
+		a.Reset()
+		a.Grow(arenaSize)
+	}
+	n := a.Len()
+	a.Write(text)
+	return a.String()[n:]
+}
