@@ -36,10 +36,15 @@ var fieldNames = [...]string{
 
 // fieldOf returns the field of this name, be it in small letters or not.
 func fieldOf(name []byte) field {
-	for f, known := range fieldNames {
-		if string(name) == known {
-			return field(f)
-		}
+	switch string(name) {
+	case "key":
+		return fieldKey
+	case "value":
+		return fieldValue
+	case "modifiedIndex":
+		return fieldModified
+	case "createdIndex":
+		return fieldCreated
 	}
 	for f, known := range fieldNames {
 		if strings.EqualFold(string(name), known) {

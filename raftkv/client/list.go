@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -90,7 +91,7 @@ func (l *lister) node() (bool, error) {
 			return true, err
 		case !more:
 			if !other.Dir {
-				l.files = append(l.files[:before], file)
+				l.add(before, file)
 			}
 			return true, nil
 		case f == fieldNodes && children:
@@ -111,6 +112,14 @@ func (l *lister) node() (bool, error) {
 			return true, err
 		}
 	}
+}
+
+// add puts a file in the place of those from before on.
+func (l *lister) add(before int, file File) {
+	if before == cap(l.files) {
+		l.files = slices.Grow(l.files, max(before, 16)) // fewer times than append would
+	}
+	l.files = append(l.files[:before], file)
 }
 
 // nodes takes the nodes of a directory.

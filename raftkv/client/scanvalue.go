@@ -240,6 +240,9 @@ func (s *scanner) uint(v *uint64) error {
 	if ok, err := s.scalar("-0123456789"); !ok || err != nil {
 		return err
 	}
+	if s.shortUint(v) {
+		return nil
+	}
 	b, err := s.number()
 	if err != nil {
 		return err
@@ -250,6 +253,25 @@ func (s *scanner) uint(v *uint64) error {
 	}
 	*v = n
 	return nil
+}
+
+// shortUint takes a number that is the most common there is: in the buffer up to its end, and
+// of fewer digits than overflow. It reports false, and takes nothing, of any other.
+func (s *scanner) shortUint(v *uint64) bool {
+	n := uint64(0)
+	for i, c := range s.buf[s.pos:min(s.end, s.pos+19)] {
+		switch {
+		case '0' <= c && c <= '9' && (n > 0 || i == 0):
+			n = 10*n + uint64(c-'0')
+		case i > 0 && (c == ',' || c == '}'):
+			*v = n
+			s.pos += i
+			return true
+		default:
+			return false
+		}
+	}
+	return false
 }
 
 // int takes a number into v, which a null leaves as it is.
