@@ -109,6 +109,7 @@ func (b *Backend) apply(m *mirror, events []*client.Event) error {
 	if b.mirrors[m.root] != m {
 		return errReplaced
 	}
+	m.heard = time.Now()
 	var changed []string
 	var err error
 	for _, e := range events {

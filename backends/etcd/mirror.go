@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path"
+	"sync"
 	"time"
 
 	"confd/raftkv/client"
@@ -39,6 +40,7 @@ type mirror struct {
 	index    uint64             // the store's index that the copy is at
 	failures int                // of listings, so far
 	err      error              // of the last failure
+	heard    time.Time          // when the last events were applied
 	changed  chan struct{}      // closed and replaced when synced or failures change
 	down     bool               // counted in Backend.down
 }
@@ -116,22 +118,19 @@ func (m *mirror) rest(ctx context.Context, pause, shortest time.Duration) bool {
 // session opens a stream, lists, and applies what the stream brings, until something
 // ends it. synced tells whether the listing succeeded.
 func (b *Backend) session(ctx context.Context, m *mirror) (synced bool, err error) {
-	ctx, cancel := context.WithCancel(ctx)
 	w, err := b.client.Watch(ctx, m.root, client.WatchOptions{Recursive: true, Stream: true})
 	if err != nil {
-		cancel()
 		return false, err
 	}
-	events, readErr := make(chan *client.Event, queueLen), make(chan error, 1)
-	go func() {
-		defer close(events)
-		readErr <- receive(ctx, w, events)
-	}()
+	stop := context.AfterFunc(ctx, w.Close)
+	in, ended := newIntake(), make(chan error, 1)
+	var reading sync.WaitGroup
+	reading.Go(func() { ended <- b.receive(m, w, in) })
 	defer func() {
-		cancel()
+		stop()
+		in.end()
 		w.Close()
-		for range events { // until receive has returned
-		}
+		reading.Wait()
 	}()
 
 	old := w.ClusterID() == ""
@@ -151,59 +150,61 @@ func (b *Backend) session(ctx context.Context, m *mirror) (synced bool, err erro
 	if !old && l.endpoint != w.Endpoint() {
 		return true, fmt.Errorf("the watch is at %s, which would not list", w.Endpoint())
 	}
-
-	for {
-		check := time.NewTimer(b.cfg.CheckInterval - rand.N(b.cfg.CheckInterval/8+1))
-		select {
-		case e, ok := <-events:
-			check.Stop()
-			if !ok {
-				return true, <-readErr
-			}
-			if err := b.apply(m, batch(e, events)); err != nil {
-				return true, err
-			}
-		case <-check.C:
-			if err := b.check(ctx, m, w); err != nil {
-				return true, err
-			}
-		}
+	if err := in.open(func(events []*client.Event) error { return b.apply(m, events) }); err != nil {
+		return true, err
 	}
+	return true, b.oversee(ctx, m, w, ended)
+}
+
+// oversee waits until the stream has ended, and has a look at the server when it has been
+// silent for long.
+func (b *Backend) oversee(ctx context.Context, m *mirror, w *client.Watch, ended <-chan error) error {
+	pause := func() time.Duration { return b.cfg.CheckInterval - rand.N(b.cfg.CheckInterval/8+1) }
+	timer := time.NewTimer(pause())
+	defer timer.Stop()
+	for {
+		select {
+		case err := <-ended:
+			return err
+		case <-timer.C:
+		}
+		if silent := b.silent(m); silent < b.cfg.CheckInterval*7/8 {
+			timer.Reset(pause() - silent)
+			continue
+		}
+		if err := b.check(ctx, m, w); err != nil {
+			return err
+		}
+		timer.Reset(pause())
+	}
+}
+
+// silent returns how long ago the last events were applied.
+func (b *Backend) silent(m *mirror) time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return time.Since(m.heard)
 }
 
 // errReplaced ends the session of a mirror in whose place there is another.
 var errReplaced = errors.New("the mirror was replaced")
 
-// receive passes the events of the watch on until it ends.
-func receive(ctx context.Context, w *client.Watch, events chan<- *client.Event) error {
+// receive reads the events of the watch until it ends, and applies them once the intake
+// is open. It does so itself, as a goroutine more on the way would cost more than all the
+// rest of an event.
+func (b *Backend) receive(m *mirror, w *client.Watch, in *intake) error {
 	for {
-		e, err := w.Next(ctx)
+		events, err := w.Take(batchLen)
 		if err != nil {
 			return err
 		}
-		select {
-		case events <- e:
-		case <-ctx.Done():
-			return ctx.Err()
+		if in.hold(events) {
+			continue
+		}
+		if err := b.apply(m, events); err != nil {
+			return err
 		}
 	}
-}
-
-// batch returns the event and those that wait behind it.
-func batch(e *client.Event, events <-chan *client.Event) []*client.Event {
-	list := []*client.Event{e}
-	for len(list) < batchLen {
-		select {
-		case e, ok := <-events:
-			if !ok {
-				return list
-			}
-			list = append(list, e)
-		default:
-			return list
-		}
-	}
-	return list
 }
 
 // check finds out whether the server of a silent watch is still part of its cluster,

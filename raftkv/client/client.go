@@ -165,7 +165,7 @@ func newTransport(cfg Config) *http.Transport {
 			if err != nil {
 				return nil, err
 			}
-			return &boundedConn{Conn: conn, timeout: cfg.RequestTimeout}, nil
+			return newConn(conn, cfg.RequestTimeout), nil
 		},
 		TLSClientConfig:        tlsConfig,
 		TLSHandshakeTimeout:    cfg.DialTimeout,
@@ -175,18 +175,4 @@ func newTransport(cfg Config) *http.Transport {
 		IdleConnTimeout:        90 * time.Second,
 		DisableCompression:     true,
 	}
-}
-
-// A boundedConn gives up a write that makes no progress, as when the server has
-// stopped reading a large value.
-type boundedConn struct {
-	net.Conn
-	timeout time.Duration
-}
-
-func (c *boundedConn) Write(p []byte) (int, error) {
-	if err := c.SetWriteDeadline(time.Now().Add(c.timeout)); err != nil {
-		return 0, err
-	}
-	return c.Conn.Write(p)
 }

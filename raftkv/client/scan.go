@@ -4,6 +4,7 @@
 package client
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -87,6 +88,17 @@ func (s *scanner) fill() error {
 		}
 	}
 	return io.ErrNoProgress
+}
+
+// line reports whether the rest of a line is in the buffer already, which servers end an
+// event of a stream with.
+func (s *scanner) line() bool {
+	for ; s.pos < s.end; s.pos++ {
+		if c := s.buf[s.pos]; c != '\n' && c != '\r' {
+			return bytes.IndexByte(s.buf[s.pos:s.end], '\n') >= 0
+		}
+	}
+	return false
 }
 
 // peek passes by blanks, and returns the byte that is next.

@@ -27,7 +27,7 @@ type WatchOptions struct {
 	Stream bool
 }
 
-// A Watch delivers the events of a key in order. Only one goroutine may call Next at a
+// A Watch delivers the events of a key in order. Only one goroutine may call Next or Take at a
 // time; Close may be called beside it.
 type Watch struct {
 	c         *Client
@@ -103,12 +103,45 @@ func (w *Watch) Next(ctx context.Context) (*Event, error) {
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
-		w.err = err
-		w.drop()
-		w.close()
+		w.end(err)
 		return nil, err
 	}
 	return e, nil
+}
+
+// Take waits for the next event, and returns it with those that have come behind it, at most
+// so many. It is made for a stream that somebody reads all the time: it costs less than Next
+// for each, and is ended by Close alone. Next's errors are its errors; it must not be called beside Next.
+func (w *Watch) Take(most int) ([]*Event, error) {
+	if !w.stream || w.err != nil {
+		e, err := w.Next(context.Background())
+		if err != nil {
+			return nil, err
+		}
+		return []*Event{e}, nil
+	}
+	var list []*Event
+	for len(list) == 0 || len(list) < most && w.events.line() {
+		w.limit.left = w.limit.max
+		e, err := w.events.event()
+		if err != nil {
+			w.end(fmt.Errorf("%w: %w", ErrWatchEnded, err))
+			break
+		}
+		w.after = max(w.after, e.Node.Modified)
+		list = append(list, e)
+	}
+	if len(list) == 0 {
+		return nil, w.err
+	}
+	return list, nil // what has ended the stream is told by the next call
+}
+
+// end ends the watch with an error.
+func (w *Watch) end(err error) {
+	w.err = err
+	w.drop()
+	w.close()
 }
 
 func (w *Watch) next(ctx context.Context) (*Event, error) {
