@@ -33,11 +33,10 @@ func (m *Map) Get(key string) (string, bool) { return m.tree.Get(key) }
 
 // Set gives key a value. It reports whether that changed the map. O(log n).
 func (m *Map) Set(key, value string) bool {
-	if old, ok := m.tree.Get(key); ok && old == value {
-		return false
+	if old, ok := m.tree.Set(key, value); ok && old == value {
+		return false // and the last snapshot is as good as the next one
 	}
 	m.frozen = nil
-	m.tree.Set(key, value)
 	return true
 }
 
@@ -49,6 +48,9 @@ type Pair struct{ Key, Value string }
 func (m *Map) SetAll(pairs []Pair) (changed []string) {
 	if m.tree.Len() > 0 {
 		for _, p := range pairs {
+			if old, ok := m.tree.Get(p.Key); ok && old == p.Value {
+				continue // most of them, whose nodes need no copy
+			}
 			if m.Set(p.Key, p.Value) {
 				changed = append(changed, p.Key)
 			}

@@ -56,13 +56,6 @@ func (l *listing) has(key string) bool {
 	return ok
 }
 
-func value(n *client.Node) string {
-	if n.Value == nil {
-		return ""
-	}
-	return *n.Value
-}
-
 // take makes the copy equal to the listing. It reports false, and does nothing, if the
 // mirror was replaced meanwhile.
 func (b *Backend) take(ctx context.Context, m *mirror, l *listing) bool {
@@ -103,50 +96,54 @@ func (b *Backend) takeLocked(m *mirror, l *listing) []string {
 
 // apply carries events out on the copy, all at once. After an error the copy may be
 // wrong, and must be listed again.
-func (b *Backend) apply(m *mirror, events []*client.Event) error {
+func (b *Backend) apply(m *mirror, events []client.Change) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.mirrors[m.root] != m {
 		return errReplaced
 	}
 	m.heard = time.Now()
-	var changed []string
+	changed := m.changes[:0]
 	var err error
-	for _, e := range events {
-		if e.Node.Modified <= m.index {
+	for i := range events {
+		e := &events[i]
+		if e.Modified <= m.index {
 			continue // it is in the listing; or told twice, as etcd does for some removals
 		}
-		var keys []string
-		if keys, err = b.applyLocked(m.root, e); err != nil {
+		if changed, err = b.applyLocked(m.root, e, changed); err != nil {
 			break
 		}
-		changed = append(changed, keys...)
-		m.index = e.Node.Modified
+		m.index = e.Modified
 	}
 	b.news.publish(changed)
+	if cap(changed) > batchLen {
+		changed = nil // a directory that is gone had many
+	}
+	clear(changed)
+	m.changes = changed[:0]
 	return err
 }
 
-// applyLocked carries one event out. It returns the keys that it has changed.
-func (b *Backend) applyLocked(root string, e *client.Event) ([]string, error) {
-	key := backends.Clean(e.Node.Key)
+// applyLocked carries one event out. It adds the keys that it has changed.
+func (b *Backend) applyLocked(root string, e *client.Change, changed []string) ([]string, error) {
+	key := backends.Clean(e.Key)
 	switch e.Action {
 	case "set", "create", "update", "compareAndSwap":
 		switch {
 		case !covers(root, key):
-			return nil, nil
-		case !e.Node.Dir:
-			if b.values.Set(key, value(e.Node)) {
-				return []string{key}, nil
+			return changed, nil
+		case !e.Dir:
+			if b.values.Set(key, e.Value) {
+				changed = append(changed, key)
 			}
 		case b.values.Delete(key): // a directory in the place of a file
-			return []string{key}, nil
+			changed = append(changed, key)
 		}
-		return nil, nil
+		return changed, nil
 	case "delete", "compareAndDelete", "expire":
-		return b.removeLocked(root, key), nil
+		return append(changed, b.removeLocked(root, key)...), nil
 	}
-	return nil, fmt.Errorf("unknown action %q in an event", e.Action)
+	return changed, fmt.Errorf("unknown action %q in an event", e.Action)
 }
 
 // removeLocked removes what the mirror of root has of key and everything below. The

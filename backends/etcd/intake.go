@@ -14,7 +14,7 @@ import (
 type intake struct {
 	mu     sync.Mutex
 	opened bool            // events are applied as they come
-	held   []*client.Event // until then
+	held   []client.Change // until then
 	over   chan struct{}   // closed when nothing is held any more
 	once   sync.Once
 }
@@ -23,7 +23,7 @@ func newIntake() *intake { return &intake{over: make(chan struct{})} }
 
 // hold keeps the events for later, and waits if there are too many. It reports false, and
 // does nothing, if the intake is open: then they are the caller's.
-func (in *intake) hold(events []*client.Event) bool {
+func (in *intake) hold(events []client.Change) bool {
 	in.mu.Lock()
 	if in.opened {
 		in.mu.Unlock()
@@ -40,7 +40,7 @@ func (in *intake) hold(events []*client.Event) bool {
 
 // open has apply called with the events that are held, and returns its error. Later ones are
 // let pass.
-func (in *intake) open(apply func([]*client.Event) error) error {
+func (in *intake) open(apply func([]client.Change) error) error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	var err error

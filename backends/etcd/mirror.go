@@ -41,6 +41,7 @@ type mirror struct {
 	failures int                // of listings, so far
 	err      error              // of the last failure
 	heard    time.Time          // when the last events were applied
+	changes  []string           // empty, for the next ones
 	changed  chan struct{}      // closed and replaced when synced or failures change
 	down     bool               // counted in Backend.down
 }
@@ -150,7 +151,7 @@ func (b *Backend) session(ctx context.Context, m *mirror) (synced bool, err erro
 	if !old && l.endpoint != w.Endpoint() {
 		return true, fmt.Errorf("the watch is at %s, which would not list", w.Endpoint())
 	}
-	if err := in.open(func(events []*client.Event) error { return b.apply(m, events) }); err != nil {
+	if err := in.open(func(events []client.Change) error { return b.apply(m, events) }); err != nil {
 		return true, err
 	}
 	return true, b.oversee(ctx, m, w, ended)
@@ -193,9 +194,11 @@ var errReplaced = errors.New("the mirror was replaced")
 // is open. It does so itself, as a goroutine more on the way would cost more than all the
 // rest of an event.
 func (b *Backend) receive(m *mirror, w *client.Watch, in *intake) error {
+	var events []client.Change
 	for {
-		events, err := w.Take(batchLen)
-		if err != nil {
+		var err error
+		clear(events)
+		if events, err = w.Take(events[:0], batchLen); err != nil {
 			return err
 		}
 		if in.hold(events) {

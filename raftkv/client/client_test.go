@@ -364,7 +364,9 @@ func TestTake(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	event := func(n int) string { return fmt.Sprintf(`{"action":"set","node":{"key":"/a","modifiedIndex":%d}}`+"\n", n) }
+	event := func(n int) string {
+		return fmt.Sprintf(`{"action":"set","node":{"key":"/a","modifiedIndex":%d}}`+"\n", n)
+	}
 	steps := []struct {
 		text string
 		most int
@@ -380,10 +382,10 @@ func TestTake(t *testing.T) {
 		if step.text != "" {
 			more <- step.text
 		}
-		list, err := w.Take(step.most)
+		list, err := w.Take(nil, step.most)
 		var got []uint64
 		for _, e := range list {
-			got = append(got, e.Node.Modified)
+			got = append(got, e.Modified)
 		}
 		if err != nil || !slices.Equal(got, step.want) {
 			t.Errorf("%q: got %v, %v, want %v", step.text, got, err, step.want)
@@ -391,7 +393,7 @@ func TestTake(t *testing.T) {
 	}
 	close(more)
 	for range 2 {
-		if list, err := w.Take(9); !errors.Is(err, ErrWatchEnded) || !strings.Contains(err.Error(), "not JSON") {
+		if list, err := w.Take(nil, 9); !errors.Is(err, ErrWatchEnded) || !strings.Contains(err.Error(), "not JSON") {
 			t.Errorf("after the end: got %v, %v", list, err)
 		}
 	}
@@ -410,7 +412,7 @@ func TestTakeIsEndedByClose(t *testing.T) {
 	}
 	ended := make(chan error)
 	go func() {
-		_, err := w.Take(9)
+		_, err := w.Take(nil, 9)
 		ended <- err
 	}()
 	w.Close()

@@ -59,7 +59,7 @@ func fieldOf(name []byte) field {
 // nothing more.
 func (s *scanner) event() (*Event, error) {
 	var e Event
-	err := s.eventInto(&e, func(f field) error {
+	err := s.eventInto(&e.Action, func(f field) error {
 		if f == fieldNode {
 			return s.node(&e.Node)
 		}
@@ -77,8 +77,8 @@ func (s *scanner) event() (*Event, error) {
 // errNoEvent is the error of what is JSON, but no event.
 var errNoEvent = errors.New("it is not an event of the etcd v2 API")
 
-// eventInto reads one event; node reads the nodes in it.
-func (s *scanner) eventInto(e *Event, node func(field) error) error {
+// eventInto reads one event, with its action into a string; node reads the nodes in it.
+func (s *scanner) eventInto(action *string, node func(field) error) error {
 	s.depth = 0
 	if _, err := s.peek(); err == io.ErrUnexpectedEOF {
 		return io.EOF
@@ -91,7 +91,7 @@ func (s *scanner) eventInto(e *Event, node func(field) error) error {
 		}
 		switch f {
 		case fieldAction:
-			err = s.stringInto(&e.Action)
+			err = s.actionInto(action)
 		case fieldNode, fieldPrev:
 			err = node(f)
 		default:

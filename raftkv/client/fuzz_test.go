@@ -69,6 +69,41 @@ func FuzzEvent(f *testing.F) {
 	})
 }
 
+// FuzzChange takes of events what encoding/json does.
+func FuzzChange(f *testing.F) {
+	for _, text := range seeds {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		var e struct {
+			Action string
+			Node   *Node
+			Prev   json.RawMessage `json:"prevNode"`
+		}
+		bad := json.NewDecoder(strings.NewReader(text)).Decode(&e)
+		if bad == nil && (e.Action == "" || e.Node == nil) {
+			bad = errNoEvent
+		}
+		for _, come := range comes {
+			var got Change
+			err := come(text).change(&got)
+			if (err == nil) != (bad == nil) {
+				t.Fatalf("%q: got %v, want %v", text, err, bad)
+			}
+			if err != nil {
+				continue
+			}
+			want := Change{Action: e.Action, Key: e.Node.Key, Dir: e.Node.Dir, Modified: e.Node.Modified}
+			if e.Node.Value != nil {
+				want.Value = *e.Node.Value
+			}
+			if got != want {
+				t.Fatalf("%q: got %+v, want %+v", text, got, want)
+			}
+		}
+	})
+}
+
 // FuzzFiles takes the same files from a listing as encoding/json and a walk.
 func FuzzFiles(f *testing.F) {
 	for _, text := range seeds {

@@ -46,7 +46,7 @@ func (s *scanner) files() ([]File, error) {
 	l := lister{scanner: s}
 	found := false
 	var e Event
-	err := s.eventInto(&e, func(f field) error {
+	err := s.eventInto(&e.Action, func(f field) error {
 		if f == fieldPrev {
 			return s.node(&e.Prev)
 		}

@@ -109,30 +109,27 @@ func (w *Watch) Next(ctx context.Context) (*Event, error) {
 	return e, nil
 }
 
-// Take waits for the next event, and returns it with those that have come behind it, at most
-// so many. It is made for a stream that somebody reads all the time: it costs less than Next
-// for each, and is ended by Close alone. Next's errors are its errors; it must not be called beside Next.
-func (w *Watch) Take(most int) ([]*Event, error) {
-	if !w.stream || w.err != nil {
-		e, err := w.Next(context.Background())
-		if err != nil {
-			return nil, err
-		}
-		return []*Event{e}, nil
+// Take waits for the next event of a stream, and adds it to the list with those that have
+// come behind it, at most so many. Only a watch that was opened with Stream, and not After,
+// has it. It is made for who reads all the time: it costs less than Next, beside which it must not be
+// called, and is ended by Close alone. The errors are Next's.
+func (w *Watch) Take(list []Change, most int) ([]Change, error) {
+	if w.err == nil && !w.stream {
+		w.end(errors.New("the watch is no stream"))
 	}
-	var list []*Event
-	for len(list) == 0 || len(list) < most && w.events.line() {
+	before := len(list)
+	for w.err == nil && (len(list) == before || len(list) < before+most && w.events.line()) {
 		w.limit.left = w.limit.max
-		e, err := w.events.event()
-		if err != nil {
+		var c Change
+		if err := w.events.change(&c); err != nil {
 			w.end(fmt.Errorf("%w: %w", ErrWatchEnded, err))
 			break
 		}
-		w.after = max(w.after, e.Node.Modified)
-		list = append(list, e)
+		w.after = max(w.after, c.Modified)
+		list = append(list, c)
 	}
-	if len(list) == 0 {
-		return nil, w.err
+	if len(list) == before {
+		return list, w.err
 	}
 	return list, nil // what has ended the stream is told by the next call
 }
