@@ -34,6 +34,7 @@ type fake struct {
 	redirect string // base URL that listings are redirected to, as by a follower of 0.4
 	half     bool   // the next event is cut in the middle, with its connection
 	deaf     bool   // streams bring nothing
+	late     func() // called once, when a listing is made and not sent yet
 }
 
 // A stream is an open watch.
@@ -170,6 +171,12 @@ func (f *fake) getLocked(w http.ResponseWriter, key string, quorum bool) {
 		w.WriteHeader(http.StatusNotFound)
 		fmt.Fprintf(w, `{"errorCode":100,"message":"Key not found","cause":%q,"index":%d}`, key, index)
 		return
+	}
+	if late := f.late; late != nil {
+		f.late = nil
+		f.mu.Unlock()
+		late()
+		f.mu.Lock()
 	}
 	if err := json.NewEncoder(w).Encode(client.Event{Action: "get", Node: node}); err != nil {
 		panic(http.ErrAbortHandler)
