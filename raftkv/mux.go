@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"confd/raftkv/rawio"
 )
 
 // The first byte of a connection to the peer port says what it speaks. An upper-case
@@ -91,6 +93,7 @@ func (m *mux) accept() {
 
 // sniff finds out what a new connection speaks and hands it over, or closes it.
 func (m *mux) sniff(c net.Conn) {
+	c = rawio.Conn(c)
 	tc := &muxConn{Conn: c, raw: c, mux: m}
 	if !m.add(tc) {
 		c.Close()
@@ -339,8 +342,11 @@ func (s raftStream) Dial(addr raft.ServerAddress, timeout time.Duration) (net.Co
 // node's certificate and checks the other one's.
 func dialPeer(ctx context.Context, t *TLS, dial func(context.Context, string) (net.Conn, error), addr string) (net.Conn, error) {
 	c, err := dial(ctx, addr)
-	if err != nil || t == nil {
-		return c, err
+	if err != nil {
+		return nil, err
+	}
+	if c = rawio.Conn(c); t == nil {
+		return c, nil
 	}
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {

@@ -8,6 +8,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"confd/raftkv/rawio"
 )
 
 // probeTime is after what time of waiting a connection is read from once more, though
@@ -101,7 +103,7 @@ func (c *conn) serveRaw(fd uintptr) bool {
 	c.fd = int(fd)
 	defer func() { c.fd = -1 }()
 	for {
-		n, err := readNow(c.fd, c.buf[:])
+		n, err := rawio.Read(c.fd, c.buf[:])
 		switch {
 		case err == syscall.EINTR:
 			continue
@@ -137,7 +139,7 @@ func (c *conn) writeRaw(b []byte) (sent int) {
 // writeAtOnce writes what the socket takes at once of b, and returns how much that is.
 func writeAtOnce(fd int, b []byte) (sent int, err error) {
 	for sent < len(b) {
-		n, err := writeNow(fd, b[sent:])
+		n, err := rawio.Write(fd, b[sent:])
 		switch {
 		case err == syscall.EINTR:
 			continue
