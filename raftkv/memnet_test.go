@@ -175,7 +175,7 @@ func (n *memNet) dial(ctx context.Context, from, addr string) (net.Conn, error) 
 	}
 	l := n.ports[addr]
 	if l == nil {
-		return nil, fmt.Errorf("connection to %s refused", addr)
+		return nil, fmt.Errorf("connecting to %s: %w", addr, syscall.ECONNREFUSED)
 	}
 	n.next++
 	local := memAddr(from + ":" + strconv.Itoa(40000+n.next))

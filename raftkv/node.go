@@ -120,6 +120,7 @@ func newNode(cfg Config) *Node {
 		refusals:     make(map[string]time.Time),
 		requests:     sync.Pool{New: newRequest},
 		readers:      newReaders(),
+		pulse:        pulse{wake: make(chan struct{}, 1)},
 		registry:     registry{turn: newTurn()},
 		routeChanged: make(chan struct{}, 1),
 		announce:     make(chan struct{}, 1),

@@ -32,6 +32,7 @@ const redialPause = 100 * time.Millisecond
 type peerClient struct {
 	dial  func(ctx context.Context) (net.Conn, error) // with the hello made
 	limit int                                         // largest payload of an answer
+	lost  func()                                      // called when the connection has broken; may be nil
 
 	ctx    context.Context // ends with close
 	cancel context.CancelFunc
@@ -179,7 +180,12 @@ func (p *peerClient) redial() {
 		c := &peerConn{Conn: conn, writing: newTurn(), w: bufio.NewWriterSize(conn, 64<<10), waiting: make(map[uint64]*answer)}
 		c.received.Store(time.Now().UnixNano())
 		p.conn = c
-		p.wg.Go(func() { c.read(p.limit) })
+		p.wg.Go(func() {
+			c.read(p.limit)
+			if p.lost != nil {
+				p.lost()
+			}
+		})
 	}
 }
 

@@ -218,6 +218,7 @@ func (p *peers) client(id string) *peerClient {
 			conn, _, err := p.node.dialNode(ctx, addr, id, protoPeer)
 			return conn, err
 		})
+		c.lost = p.node.pulse.wakeUp
 		c.closed = p.closed
 		p.clients[id] = c
 	}

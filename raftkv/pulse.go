@@ -24,6 +24,9 @@ import (
 // listens there any more, it asks the other voters. When a majority misses the same leader,
 // the one of them with the longest log stands for election at once. All that is about when
 // to hold an election; who wins it is raft's affair as ever.
+//
+// As long as all is well nobody looks: a follower sleeps until the leader could have been
+// silent for that moment, and is woken when a connection breaks or nobody listens.
 const pulses = 5 // within silence
 
 // silence returns how long a leader may give no sign of life.
@@ -31,8 +34,9 @@ func (c *Config) silence() time.Duration { return c.ElectionTimeout * 6 / 10 }
 
 // A pulse is the leader's sign of life as this node sees it.
 type pulse struct {
-	heard atomic.Int64 // Unix nanoseconds
-	gone  atomic.Bool  // nobody listens at its address
+	wake  chan struct{} // capacity one; there is a reason to look now
+	heard atomic.Int64  // Unix nanoseconds
+	gone  atomic.Bool   // nobody listens at its address
 	asks  atomic.Bool
 	asked atomic.Pointer[route]
 	when  time.Time    // of the last ask; owned by pulseLoop
@@ -45,35 +49,71 @@ const clockEvery = time.Second
 // maxSkew is how far two clocks may be apart and pass for equal: the answer takes time.
 const maxSkew = 200 * time.Millisecond
 
+// calm returns for how long a leader is not asked that raft has heard of. Raft's heartbeats
+// are at most a fifth of ElectionTimeout apart.
+func (c *Config) calm() time.Duration { return c.silence() / 2 }
+
+// wakeUp has the node look after its leader.
+func (p *pulse) wakeUp() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
 // pulseLoop looks after the leader while this node follows one.
 func (n *Node) pulseLoop() {
-	tick := time.NewTicker(n.cfg.silence() / pulses)
-	defer tick.Stop()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	var stood time.Time
 	for {
 		select {
-		case <-tick.C:
+		case <-timer.C:
+		case <-n.pulse.wake:
 		case <-n.closing:
 			return
 		}
+		timer.Stop()
 		to := n.route.Load()
 		if to == nil || to.self {
-			continue
+			continue // routeLoop tells of another
 		}
-		if now := time.Now(); n.pulse.due(to, n.raft.LastContact(), now, n.cfg.silence()/4) || !n.peers.client(to.leader).connected() {
-			n.pulse.when = now
-			n.ask(to)
-		}
-		if n.misses(to, n.cfg.silence()) && n.votes(n.dir.id) && time.Since(stood) > 2*n.cfg.silence() && n.shouldStand(to) {
+		if n.lookAfter(to) && n.votes(n.dir.id) && time.Since(stood) > 2*n.cfg.silence() && n.shouldStand(to) {
 			stood = time.Now()
 			n.log.Info("standing for election: a majority misses the leader", "leader", n.label(to.leader))
 			n.transport.electNow(raft.ServerID(n.dir.id))
 		}
+		timer.Reset(n.nextLook())
 	}
 }
 
-// due reports whether the leader is to be asked: raft has not heard of it for calm, which is
-// what passes between two heartbeats, it is another one, it was gone, or its time is wanted.
+// lookAfter asks the leader for a sign of life if it is time. It reports whether this node
+// misses it.
+func (n *Node) lookAfter(to *route) bool {
+	if now := time.Now(); n.pulse.due(to, n.raft.LastContact(), now, n.cfg.calm()) || !n.peers.client(to.leader).connected() {
+		n.pulse.when = now
+		n.ask(to)
+	}
+	return n.misses(to, n.cfg.silence())
+}
+
+// nextLook returns when to look again: when the leader would have to be asked, or, if that is
+// so, a few times until it is missed, and then.
+func (n *Node) nextLook() time.Duration {
+	step, last := n.cfg.silence()/pulses, n.lastSign()
+	switch quiet := time.Since(last); {
+	case n.pulse.gone.Load():
+		return step / 4 // for the others to find out, too
+	case quiet < n.cfg.calm():
+		return n.cfg.calm() - quiet
+	case quiet < n.cfg.silence():
+		return min(step, n.cfg.silence()-quiet)
+	}
+	return step
+}
+
+// due reports whether the leader is to be asked: raft has not heard of it for calm, it is
+// another one, it was gone, or its time is wanted.
 func (p *pulse) due(to *route, contact, now time.Time, calm time.Duration) bool {
 	return p.asked.Load() != to || p.gone.Load() || now.Sub(contact) > calm || now.Sub(p.when) >= clockEvery
 }
@@ -96,7 +136,9 @@ func (n *Node) ask(to *route) {
 		if p.asked.Load() != to {
 			return
 		}
-		p.gone.Store(errors.Is(err, syscall.ECONNREFUSED))
+		if gone := errors.Is(err, syscall.ECONNREFUSED); gone != p.gone.Swap(gone) {
+			p.wakeUp()
+		}
 		if err != nil || len(answer) < 9 || answer[0] != 1 {
 			return
 		}
@@ -115,18 +157,22 @@ func (n *Node) servePulse() []byte {
 	return binary.LittleEndian.AppendUint64(answer, uint64(n.clock.read()))
 }
 
-// misses reports whether the leader has given no sign of life for that long, to this node
-// or to its raft.
+// misses reports whether the leader has given no sign of life for that long.
 func (n *Node) misses(to *route, silence time.Duration) bool {
 	p := &n.pulse
 	if p.asked.Load() != to {
 		return false
 	}
-	last := time.Unix(0, p.heard.Load())
+	return p.gone.Load() || time.Since(n.lastSign()) >= silence
+}
+
+// lastSign returns when the leader gave its last sign of life, to this node or to its raft.
+func (n *Node) lastSign() time.Time {
+	last := time.Unix(0, n.pulse.heard.Load())
 	if contact := n.raft.LastContact(); contact.After(last) {
-		last = contact
+		return contact
 	}
-	return p.gone.Load() || time.Since(last) > silence
+	return last
 }
 
 // shouldStand reports whether a majority of the voters misses the leader and none of those

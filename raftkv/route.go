@@ -76,6 +76,7 @@ func (n *Node) routeLoop() {
 				before, lost = old.leader, time.Now()
 			}
 			n.logRoute(old, now, before, lost)
+			n.pulse.wakeUp()
 		}
 		limit := inFlight
 		if now == nil {
