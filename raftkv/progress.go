@@ -20,6 +20,7 @@ type progress struct {
 	mu       sync.Mutex
 	began    time.Time // of the term it is about
 	contact  time.Time // when it last answered, zero if it has not
+	asked    time.Time // when the last request was sent that it has agreed to, zero if it has not
 	up       time.Time // since when it has answered without a failure; zero while it does not
 	stumbled bool      // it has answered in this term, and then failed to
 	refused  bool      // it does not have what it had, as after a snapshot, until raft knows what it has
@@ -70,12 +71,25 @@ func (p *progress) start(target raft.ServerAddress, args *raft.AppendEntriesRequ
 	return true
 }
 
+// saidSince reports whether the follower has said since then what it would answer to a
+// request: that it follows this leader, and has what the request is about, and knows what is
+// committed.
+func (p *progress) saidSince(since time.Time, args *raft.AppendEntriesRequest) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if args.Term != p.last.Term || len(args.Entries) > 0 || p.asked.Before(since) || p.up.IsZero() || p.refused {
+		return false
+	}
+	return args.PrevLogEntry == 0 && args.LeaderCommitIndex == 0 ||
+		args.PrevLogEntry == p.matched && args.PrevLogTerm == p.last.PrevLogTerm && min(args.LeaderCommitIndex, p.matched) <= p.told
+}
+
 // beginLocked forgets what was known in an earlier term.
 func (p *progress) beginLocked(term uint64) {
 	if term == p.last.Term {
 		return
 	}
-	p.began, p.contact, p.up = time.Now(), time.Time{}, time.Time{}
+	p.began, p.contact, p.asked, p.up = time.Now(), time.Time{}, time.Time{}, time.Time{}
 	p.stumbled, p.refused, p.matched, p.told, p.snapshot = false, false, 0, 0, 0
 	p.last = raft.AppendEntriesRequest{Term: term}
 }
@@ -142,6 +156,11 @@ func (p *progress) answeredLocked(args *raft.AppendEntriesRequest, resp *raft.Ap
 		p.up = now
 	}
 	p.latency.add(d)
+	if sent := now.Add(-d); !resp.Success {
+		p.asked = time.Time{}
+	} else if sent.After(p.asked) {
+		p.asked = sent
+	}
 	if !tells {
 		return
 	}

@@ -40,6 +40,10 @@ import (
 // No request tells of a commit beyond what is on this node's own disk: raft's leader counts
 // itself before; see aheadLog.
 //
+// A request that tells nothing new is answered here if the follower has answered another one
+// that was sent a moment before. Raft sends a commit index that the follower knows, and
+// heartbeats shortly after other requests.
+//
 // A request has a bounded size: raft's bound counts entries, and the one who gets it has all
 // of them in memory, and again as they are written to the log.
 //
@@ -50,6 +54,7 @@ type transport struct {
 	votes *raft.NetworkTransport // dials only
 	addr  raft.ServerAddress
 	rpcs  chan raft.RPC
+	lull  time.Duration // between two requests that tell nothing, at least: that between heartbeats
 
 	sent, received atomic.Uint64 // AppendEntries requests
 	appends        Histogram     // those sent that were answered
@@ -95,6 +100,7 @@ func newTransport(n *Node, stream raft.StreamLayer, addr string) *transport {
 		votes:    network(dialOnly{stream, make(chan struct{})}, 0),
 		addr:     raft.ServerAddress(addr),
 		rpcs:     make(chan raft.RPC),
+		lull:     n.cfg.ElectionTimeout / 10,
 		progress: make(map[raft.ServerID]*progress),
 		installs: installs{fail: n.fail},
 		failed:   n.failed,
@@ -230,12 +236,17 @@ func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, a
 	if t.silent() {
 		return raft.ErrTransportShutdown
 	}
+	p := t.progressOf(id)
+	start := time.Now()
+	if p.saidSince(start.Add(-t.lull), args) {
+		// Without a header: it is decoded into what is there, which must not be that of args.
+		*resp = raft.AppendEntriesResponse{Term: args.Term, LastLog: args.PrevLogEntry, Success: true}
+		return nil
+	}
 	t.sent.Add(1)
 	args.Entries = bounded(args.Entries) // raft goes on after the last one
 	args.LeaderCommitIndex = t.durably(args.LeaderCommitIndex)
-	p := t.progressOf(id)
 	tells := p.start(target, args)
-	start := time.Now()
 	err := t.NetworkTransport.AppendEntries(id, target, args, resp)
 	took := time.Since(start)
 	if err != nil {
