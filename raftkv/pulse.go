@@ -83,7 +83,7 @@ func (n *Node) pulseLoop() {
 			n.log.Info("standing for election: a majority misses the leader", "leader", n.label(to.leader))
 			n.transport.electNow(raft.ServerID(n.dir.id))
 		}
-		timer.Reset(n.nextLook())
+		timer.Reset(n.nextLook(to))
 	}
 }
 
@@ -99,11 +99,11 @@ func (n *Node) lookAfter(to *route) bool {
 
 // nextLook returns when to look again: when the leader would have to be asked, or, if that is
 // so, a few times until it is missed, and then.
-func (n *Node) nextLook() time.Duration {
+func (n *Node) nextLook(to *route) time.Duration {
 	step, last := n.cfg.silence()/pulses, n.lastSign()
 	switch quiet := time.Since(last); {
-	case n.pulse.gone.Load():
-		return step / 4 // for the others to find out, too
+	case n.pulse.gone.Load() || !n.peers.client(to.leader).connected():
+		return step / 4 // for an answer to be given up, or the others to find out, too
 	case quiet < n.cfg.calm():
 		return n.cfg.calm() - quiet
 	case quiet < n.cfg.silence():

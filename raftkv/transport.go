@@ -54,7 +54,7 @@ type transport struct {
 	votes *raft.NetworkTransport // dials only
 	addr  raft.ServerAddress
 	rpcs  chan raft.RPC
-	lull  time.Duration // between two requests that tell nothing, at least: that between heartbeats
+	lull  time.Duration // between two requests that tell nothing, at least
 
 	sent, received atomic.Uint64 // AppendEntries requests
 	appends        Histogram     // those sent that were answered
@@ -73,6 +73,10 @@ type transport struct {
 	done chan struct{}
 	wg   sync.WaitGroup
 }
+
+// maxLull is how long a follower's answer stands for the next one at most: as long as passes
+// between two heartbeats at least, by default.
+const maxLull = 100 * time.Millisecond
 
 var (
 	_ raft.Transport   = (*transport)(nil)
@@ -100,7 +104,7 @@ func newTransport(n *Node, stream raft.StreamLayer, addr string) *transport {
 		votes:    network(dialOnly{stream, make(chan struct{})}, 0),
 		addr:     raft.ServerAddress(addr),
 		rpcs:     make(chan raft.RPC),
-		lull:     n.cfg.ElectionTimeout / 10,
+		lull:     min(n.cfg.ElectionTimeout/10, maxLull),
 		progress: make(map[raft.ServerID]*progress),
 		installs: installs{fail: n.fail},
 		failed:   n.failed,
