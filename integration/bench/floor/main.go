@@ -4,7 +4,8 @@
 // Floor is the least that a server of streams can do, to measure what the machine and the
 // client leave to one: it answers a write at once, keeps nothing, and has one or more
 // threads that do nothing but write(2) of the event to every stream. Events that come
-// meanwhile go together in the next round. It knows only the requests that bench sends.
+// meanwhile go together in the next round. With a file it is the least that a server of large
+// values can do: see store. It knows only the requests that bench sends.
 package main
 
 import (
@@ -24,29 +25,56 @@ import (
 func main() {
 	addr := flag.String("addr", "", "`address` to serve")
 	threads := flag.Int("threads", 1, "threads that write to streams")
+	file := flag.String("file", "", "`file` to write values to; there are no streams then")
+	size := flag.Int64("size", 1<<30, "`bytes` of the file")
 	flag.Parse()
-	fmt.Fprintln(os.Stderr, "floor:", serve(*addr, *threads))
+	answer, err := streams(*threads), error(nil)
+	if *file != "" {
+		answer, err = values(*file, *size)
+	}
+	if err == nil {
+		err = serve(*addr, answer)
+	}
+	fmt.Fprintln(os.Stderr, "floor:", err)
 	os.Exit(1)
 }
 
 // serve serves connections until accepting one fails, and returns why.
-func serve(addr string, threads int) error {
+func serve(addr string, answer func(net.Conn)) error {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return err
 	}
-	s := &server{senders: make([]sender, threads), prev: event{key: "/", value: "none"}}
-	for i := range s.senders {
-		s.senders[i].some.L = &s.senders[i].mu
-		go s.senders[i].run() // as long as the process
-	}
+	return serveOn(l, answer)
+}
+
+func serveOn(l net.Listener, answer func(net.Conn)) error {
 	for {
 		conn, err := l.Accept()
 		if err != nil {
 			return err
 		}
-		go s.answer(conn) // ends with the connection, or when that is a stream
+		go answer(conn) // ends with the connection, or when that is a stream
 	}
+}
+
+// streams returns what answers the connections of a server of streams.
+func streams(threads int) func(net.Conn) {
+	s := &server{senders: make([]sender, threads), prev: event{key: "/", value: "none"}}
+	for i := range s.senders {
+		s.senders[i].some.L = &s.senders[i].mu
+		go s.senders[i].run() // as long as the process
+	}
+	return s.answer
+}
+
+// values returns what answers the connections of a server of large values.
+func values(file string, size int64) (func(net.Conn), error) {
+	s, err := openStore(file, size)
+	if err != nil {
+		return nil, err
+	}
+	return s.answer, nil
 }
 
 // A server has the streams, and the last write.
