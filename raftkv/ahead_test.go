@@ -312,11 +312,11 @@ func TestAloneWaitsForTheDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := heldCluster(t)
 		leader, rest := c.leader()
-		if !leader.runsAhead() || rest[0].runsAhead() {
-			t.Errorf("the leader runs ahead: %t, a follower: %t", leader.runsAhead(), rest[0].runsAhead())
+		if !leader.runsAhead(0) || rest[0].runsAhead(0) {
+			t.Errorf("the leader runs ahead: %t, a follower: %t", leader.runsAhead(0), rest[0].runsAhead(0))
 		}
 	})
-	if open(t, testConfig(t)).runsAhead() {
+	if open(t, testConfig(t)).runsAhead(0) {
 		t.Error("a lone voter does")
 	}
 }

@@ -274,8 +274,8 @@ func TestGather(t *testing.T) {
 	}
 }
 
-// TestQueueOfFullEntries: a second entry goes only while the next one is full,
-// and nothing that would be cut into chunks goes with others.
+// TestQueueOfFullEntries: a second entry goes only while the next one is large, more of them
+// while it is full, and nothing that would be cut into chunks goes with others.
 func TestQueueOfFullEntries(t *testing.T) {
 	q := newQueue(64<<20, time.Second)
 	q.open(inFlight, true)
@@ -286,7 +286,7 @@ func TestQueueOfFullEntries(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for range 5 {
+	for range inFlightFull + 1 {
 		put(maxBatchBytes)
 	}
 	put(100)
@@ -315,6 +315,40 @@ func TestQueueOfFullEntries(t *testing.T) {
 	put(2 * maxWhole)
 	if q.inFlight < q.limitLocked() {
 		t.Error("one that is cut into chunks goes with another")
+	}
+}
+
+// TestQueueOfLargeEntries: large entries go together, and a batch that is not small holds up
+// none of them.
+func TestQueueOfLargeEntries(t *testing.T) {
+	q := newQueue(64<<20, time.Second)
+	q.open(inFlight, true)
+	put := func(size int) {
+		r := newRequest().(*request)
+		r.size = size
+		if err := q.put(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(64 << 10)
+	if _, _, alone := q.take(); alone {
+		t.Error("it would hold up what comes after it")
+	}
+	put(64 << 10)
+	if q.inFlight < q.limitLocked() {
+		t.Error("one that is not large goes with another")
+	}
+	for range inFlightPart - 1 {
+		put(64 << 10)
+		put(64 << 10)
+		if q.inFlight >= q.limitLocked() {
+			t.Fatalf("a large one does not go with %d others", q.inFlight)
+		}
+		q.take()
+	}
+	put(pipedBytes)
+	if q.inFlight < q.limitLocked() {
+		t.Errorf("more than %d go", inFlightPart)
 	}
 }
 

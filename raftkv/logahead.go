@@ -54,15 +54,18 @@ const (
 // is raft with a log that waits for the disk. Until then it has nobody to promise anything
 // to, since its own term has no other leader. What a pre-vote, a hello or a status say of the
 // end of the log is no promise. On a follower, at the start, and with one voter, which has
-// nobody to send to, StoreLogs returns when the entries are on the disk; and before entries
-// are cut out, all are there.
+// nobody to send to, unless the entries are large, StoreLogs returns when the entries are on
+// the disk; and before entries are cut out, all are there.
+//
+// Large entries are written while those before are synced, with one voter too: see logPipe.
+// They are in the tail, and not durable, until their own sync has returned.
 //
 // If a write fails the node has, as ever (logStore): the tail stays where it is, so nothing of
 // it is applied or told, and the state machine applies nothing after it.
 type aheadLog struct {
 	*logStore
-	ahead  func() bool     // whether StoreLogs need not wait for the disk; asked in raft's main goroutine
-	failed <-chan struct{} // closed when the node has failed
+	ahead  func(size int) bool // whether StoreLogs need not wait for the disk with so many bytes; asked in raft's main goroutine
+	failed <-chan struct{}     // closed when the node has failed
 
 	durable atomic.Uint64 // the last entry written: those before it are on the disk
 	wake    chan struct{} // capacity one; there is a tail
@@ -71,12 +74,13 @@ type aheadLog struct {
 
 	mu      sync.Mutex
 	tail    []*raft.Log   // not on the disk yet, consecutive
+	begun   int           // how many of them are being written
 	size    int           // bytes of it
 	written chan struct{} // closed when some of it has been written, and replaced
 }
 
 // newAheadLog returns a log over s, which ends with entry last. The caller calls close.
-func newAheadLog(s *logStore, last uint64, ahead func() bool, failed <-chan struct{}) *aheadLog {
+func newAheadLog(s *logStore, last uint64, ahead func(size int) bool, failed <-chan struct{}) *aheadLog {
 	l := &aheadLog{
 		logStore: s, ahead: ahead, failed: failed,
 		wake: make(chan struct{}, 1), closing: make(chan struct{}), ended: make(chan struct{}), written: make(chan struct{}),
@@ -100,7 +104,7 @@ func (l *aheadLog) StoreLog(e *raft.Log) error { return l.StoreLogs([]*raft.Log{
 // StoreLogs stores entries. They are on the disk when it returns without an error, or, if
 // ahead allows it, follow soon. Raft calls it from one goroutine.
 func (l *aheadLog) StoreLogs(es []*raft.Log) error {
-	if onlyCommands(es) && l.ahead() {
+	if onlyCommands(es) && l.ahead(sizeOf(es)) {
 		return l.storeAhead(es)
 	}
 	if err := l.flush(); err != nil {
@@ -182,6 +186,8 @@ func (l *aheadLog) writeLoop() {
 			l.writeTail()
 		case <-l.closing:
 			l.writeTail()
+			l.pipe.turn <- struct{}{} // what is synced still
+			l.pipe.turn.give()
 			return
 		}
 	}
@@ -191,19 +197,56 @@ func (l *aheadLog) writeLoop() {
 func (l *aheadLog) writeTail() {
 	for {
 		l.mu.Lock()
-		es := bounded(l.tail)
+		es := bounded(l.tail[l.begun:])
+		l.begun += len(es)
 		l.mu.Unlock()
-		if len(es) == 0 || l.logStore.StoreLogs(es) != nil { // the node has been told
+		if len(es) == 0 || l.writePart(es) != nil { // the node has been told
 			return
 		}
-		l.mu.Lock()
-		l.size -= sizeOf(es)
-		l.durable.Store(lastOf(es))
-		l.tail = slices.Delete(l.tail, 0, len(es)) // es is a part of it
-		close(l.written)
-		l.written = make(chan struct{})
-		l.mu.Unlock()
 	}
+}
+
+// writePart writes a part of the tail. If that is large it may be on its way to the disk
+// still when writePart returns, and then nothing else is: see logPipe.
+func (l *aheadLog) writePart(es []*raft.Log) error {
+	if sizeOf(es) < pipedBytes {
+		l.pipe.turn <- struct{}{}
+		defer l.pipe.turn.give()
+		err := l.logStore.StoreLogs(es)
+		if err == nil {
+			l.wrote(len(es))
+		}
+		return err
+	}
+	sync, err := l.logStore.begin(es)
+	if err != nil {
+		return err
+	}
+	l.pipe.turn <- struct{}{}
+	go func() { // close waits for its turn
+		defer l.pipe.turn.give()
+		if sync() == nil {
+			l.wrote(len(es))
+		}
+	}()
+	return nil
+}
+
+// wrote notes that the first count entries of the tail are on the disk.
+func (l *aheadLog) wrote(count int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	es := l.tail[:count]
+	l.size -= sizeOf(es)
+	l.begun -= count
+	l.durable.Store(lastOf(es))
+	l.tail = l.tail[count:] // where another part of it is being written
+	if len(l.tail) == 0 {
+		l.tail = es[:0]
+	}
+	clear(es)
+	close(l.written)
+	l.written = make(chan struct{})
 }
 
 // DeleteRange removes entries, when all are on the disk: one that is written after its place
@@ -270,10 +313,10 @@ func sizeOf(es []*raft.Log) int {
 // runsAhead reports whether this node may send entries before it has them on its disk. Raft
 // asks in its main goroutine, the only one that makes it lead or not. How many vote is no
 // matter of safety: a lone voter has nobody to send to, and would only wake one more
-// goroutine for each write.
-func (n *Node) runsAhead() bool {
+// goroutine for each write, which pays if it has so many bytes to write.
+func (n *Node) runsAhead(size int) bool {
 	r := n.transport.raft.Load()
-	return r != nil && r.State() == raft.Leader && n.voters() > 1
+	return r != nil && r.State() == raft.Leader && (size >= pipedBytes || n.voters() > 1)
 }
 
 // committed returns the index of the last entry that this node knows to be committed.
@@ -286,6 +329,7 @@ func (n *Node) startAhead() error {
 		return err
 	}
 	n.ahead = newAheadLog(n.logs, last, n.runsAhead, n.failed)
+
 	n.stable.before = n.ahead.flush
 	n.transport.durably = n.ahead.durably
 	return nil

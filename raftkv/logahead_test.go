@@ -28,7 +28,7 @@ func newAheadTest(t *testing.T) *aheadTest {
 	a := &aheadTest{disk: &heldLog{LogStore: raft.NewInmemStore()}, leads: true, failed: make(chan struct{})}
 	fail := sync.OnceFunc(func() { close(a.failed) })
 	logs := newLogStore(a.disk, time.Hour, func(err error) { a.err = err; fail() })
-	a.aheadLog = newAheadLog(logs, 0, func() bool { return a.leads }, a.failed)
+	a.aheadLog = newAheadLog(logs, 0, func(int) bool { return a.leads }, a.failed)
 	t.Cleanup(func() {
 		a.disk.release()
 		<-a.close()
@@ -238,7 +238,7 @@ func TestAheadIsBounded(t *testing.T) {
 func TestAheadClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		disk := &heldLog{LogStore: raft.NewInmemStore()}
-		a := newAheadLog(newLogStore(disk, time.Hour, func(err error) { t.Error(err) }), 0, func() bool { return true }, nil)
+		a := newAheadLog(newLogStore(disk, time.Hour, func(err error) { t.Error(err) }), 0, func(int) bool { return true }, nil)
 		disk.hold()
 		if err := a.StoreLogs(commands(1, 3)); err != nil {
 			t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 type logFiles struct {
 	types.VFS
 	fail func(error)
+	pipe *logPipe
 }
 
 // Create makes a file of the full size.
@@ -24,8 +25,18 @@ func (l logFiles) Create(dir, name string, size uint64) (types.WritableFile, err
 	f, err := l.VFS.Create(dir, name, size)
 	if err != nil {
 		l.fail(fmt.Errorf("making a new file of the log: %w", err))
+		return nil, err
 	}
-	return f, err
+	return pipedFile{f, l.pipe}, nil
+}
+
+// OpenWriter opens a file to go on with it.
+func (l logFiles) OpenWriter(dir, name string) (types.WritableFile, error) {
+	f, err := l.VFS.OpenWriter(dir, name)
+	if err != nil {
+		return nil, err
+	}
+	return pipedFile{f, l.pipe}, nil
 }
 
 // SyncDir makes the names in a directory durable.

@@ -40,7 +40,7 @@ func TestCutDoesNotWaitForFiles(t *testing.T) {
 	dir := t.TempDir()
 	slow := &slowDeletes{VFS: fs.New(), begin: make(chan struct{})}
 	remover := &fileRemover{VFS: slow, log: slog.New(slog.DiscardHandler)}
-	log, err := wal.Open(dir, wal.WithSegmentSize(1<<20), wal.WithSegmentFiler(segmentFiles{segment.NewFiler(dir, remover)}))
+	log, err := wal.Open(dir, wal.WithSegmentSize(1<<20), wal.WithSegmentFiler(segmentFiles{segment.NewFiler(dir, remover), nil}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,10 @@ import (
 // for as long as there is the file, to read from it. A writer has a buffer as large as its
 // largest write: 2 MiB after a value of 1 MiB, for each 16 MiB of log. So when a file is full a
 // reader takes the place of its writer.
-type segmentFiles struct{ *segment.Filer }
+type segmentFiles struct {
+	*segment.Filer
+	pipe *logPipe // may be nil
+}
 
 // Create makes a new file.
 func (f segmentFiles) Create(info types.SegmentInfo) (types.SegmentWriter, error) {
@@ -23,7 +26,7 @@ func (f segmentFiles) Create(info types.SegmentInfo) (types.SegmentWriter, error
 	if err != nil {
 		return nil, err
 	}
-	return &logSegment{files: f.Filer, info: info, w: w, r: w}, nil
+	return &logSegment{files: f.Filer, pipe: f.pipe, info: info, w: w, r: w}, nil
 }
 
 // RecoverTail opens the last file after a crash.
@@ -32,12 +35,13 @@ func (f segmentFiles) RecoverTail(info types.SegmentInfo) (types.SegmentWriter, 
 	if err != nil {
 		return nil, err
 	}
-	return &logSegment{files: f.Filer, info: info, w: w, r: w}, nil
+	return &logSegment{files: f.Filer, pipe: f.pipe, info: info, w: w, r: w}, nil
 }
 
 // A logSegment is a file of the log that was written to by this process.
 type logSegment struct {
 	files *segment.Filer
+	pipe  *logPipe
 
 	mu   sync.RWMutex
 	info types.SegmentInfo   // MaxIndex and IndexStart are set when it is full
@@ -45,7 +49,8 @@ type logSegment struct {
 	r    types.SegmentReader // the writer, or what has taken its place
 }
 
-// Append writes entries; they are on the disk when it returns without an error.
+// Append writes entries; they are on the disk when it returns without an error, unless the
+// pipe holds them.
 func (s *logSegment) Append(entries []types.LogEntry) error {
 	w := s.writer()
 	if w == nil {
@@ -55,6 +60,9 @@ func (s *logSegment) Append(entries []types.LogEntry) error {
 		return err
 	}
 	if sealed, start, err := w.Sealed(); sealed && err == nil {
+		if err := s.pipe.settle(); err != nil {
+			return err
+		}
 		s.full(start)
 	}
 	return nil

@@ -33,7 +33,7 @@ func (f *writersOf) Create(info types.SegmentInfo) (types.SegmentWriter, error) 
 // everything can be read, before and after the log is opened again, and cut at both ends.
 func TestFullSegmentsHaveNoWriter(t *testing.T) {
 	dir := t.TempDir()
-	files := &writersOf{segmentFiles: segmentFiles{segment.NewFiler(dir, fs.New())}}
+	files := &writersOf{segmentFiles: segmentFiles{segment.NewFiler(dir, fs.New()), nil}}
 	log := openWAL(t, dir, files)
 	value := func(i uint64) []byte { return bytes.Repeat([]byte{byte(i)}, 200<<10) }
 	check := func(first, last uint64) {

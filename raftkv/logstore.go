@@ -33,7 +33,8 @@ type logStore struct {
 	fail  func(error)
 	grown chan struct{} // capacity one; receives when the log has reached a limit
 
-	cutting turn // taken while the log is cut, and while its mark is moved
+	pipe    *logPipe // of the files
+	cutting turn     // taken while the log is cut, and while its mark is moved
 
 	writes  Histogram     // StoreLogs that have succeeded
 	written atomic.Uint64 // bytes of their entries
@@ -57,7 +58,7 @@ type mark struct {
 // newLogStore returns a store over s. fail is told of a failure; it may be called more
 // than once and from any goroutine.
 func newLogStore(s raft.LogStore, stall time.Duration, fail func(error)) *logStore {
-	return &logStore{LogStore: s, stall: stall, fail: fail, grown: make(chan struct{}, 1), cutting: newTurn()}
+	return &logStore{LogStore: s, stall: stall, fail: fail, grown: make(chan struct{}, 1), pipe: newLogPipe(), cutting: newTurn()}
 }
 
 // IsMonotonic reports whether the store takes consecutive indexes only. Raft must be
@@ -82,6 +83,30 @@ func (l *logStore) StoreLogs(es []*raft.Log) error {
 		}
 		return err
 	})
+}
+
+// begin is StoreLogs in two steps: the entries are on the disk when sync returns without an
+// error. It may be called in another goroutine, when it is the pipe's turn.
+func (l *logStore) begin(es []*raft.Log) (sync func() error, err error) {
+	start := time.Now()
+	var held *heldBatch
+	err = l.write("writing to the log", func() error {
+		held, err = l.pipe.hold(func() error { return l.LogStore.StoreLogs(es) })
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	l.measure(es...)
+	return func() error {
+		return l.write("writing to the log", func() error {
+			err := held.finish()
+			if err == nil {
+				l.writes.Observe(time.Since(start))
+			}
+			return err
+		})
+	}, nil
 }
 
 // DeleteRange removes entries, but for those that are to be kept, unless all are to go. A

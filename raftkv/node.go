@@ -42,6 +42,7 @@ type Node struct {
 	transport *transport
 	wal       *wal.WAL
 	logMeta   *logMeta
+	pipe      *logPipe
 	removing  *sync.WaitGroup // of files of the log
 	logs      *logStore
 	ahead     *aheadLog // over logs, while raft runs
@@ -234,11 +235,12 @@ func (n *Node) openStores() (err error) {
 	if err := n.openLog(log.Named("log")); err != nil {
 		return fmt.Errorf("opening log store: %w", err)
 	}
-	var logs raft.LogStore = markedLog{n.wal, n.logMeta}
+	var logs raft.LogStore = markedLog{n.wal, n.logMeta, n.pipe}
 	if n.cfg.Hooks.LogStore != nil {
 		logs = n.cfg.Hooks.LogStore(logs)
 	}
 	n.logs = newLogStore(logs, n.cfg.StallTimeout, n.fail)
+	n.logs.pipe = n.pipe
 	if n.stable, err = openStableStore(n.dir.vote(), n.failHere); err != nil {
 		return fmt.Errorf("opening vote file: %w", err)
 	}

@@ -40,6 +40,8 @@ func effort(t testing.TB, n int) int {
 // A ledger holds what was acknowledged. Each writer writes one key after the other, and
 // the next only after an answer, so what a writer has written is a run of numbers.
 type ledger struct {
+	large bool // the values are
+
 	mu    sync.Mutex
 	acked []int // :: writer → how many of its keys were acknowledged
 }
@@ -56,6 +58,15 @@ func ledgerValue(writer, i int) string {
 	return strings.Repeat(fmt.Sprintf("%d.%d|", writer, i), size/4+1)[:size]
 }
 
+// value is ledgerValue, or something longer: half of them from 128 KiB on.
+func (l *ledger) value(writer, i int) string {
+	v := ledgerValue(writer, i)
+	if !l.large {
+		return v
+	}
+	return strings.Repeat(v+"|", (64<<10+rand.New(rand.NewPCG(uint64(i), uint64(writer))).IntN(128<<10))/(len(v)+1)+1)
+}
+
 // write lets all writers write until the node does not answer any more.
 func (l *ledger) write(n *raftkv.Node) {
 	var wg sync.WaitGroup
@@ -63,7 +74,7 @@ func (l *ledger) write(n *raftkv.Node) {
 		wg.Go(func() {
 			for {
 				i := l.acked[w]
-				op := &tree.Op{Action: tree.Set, Key: ledgerKey(w, i), Value: ledgerValue(w, i)}
+				op := &tree.Op{Action: tree.Set, Key: ledgerKey(w, i), Value: l.value(w, i)}
 				if _, err := n.Do(context.Background(), op); err != nil {
 					return
 				}
@@ -87,7 +98,7 @@ func (l *ledger) check(t *testing.T, v *tree.View) {
 		if _, err := fmt.Sscanf(key, "/w%d/%d", &w, &i); err != nil || i != there[w] {
 			t.Fatalf("%s is there, and %d keys before it: %v", key, there[w], err)
 		}
-		if node.Value != ledgerValue(w, i) {
+		if node.Value != l.value(w, i) {
 			t.Fatalf("%s has another value", key)
 		}
 		there[w]++
@@ -138,6 +149,78 @@ func TestPowerLoss(t *testing.T) {
 			t.Logf("acknowledged: %v", l.acked)
 		})
 	}
+}
+
+// TestPowerLossOfLargeValues turns the power off while one batch is written and the one before
+// is synced. Nothing of the second may be taken for what proves that the first was there.
+func TestPowerLossOfLargeValues(t *testing.T) {
+	t.Parallel()
+	seed := rand.Uint64()
+	for round := range effort(t, 1) {
+		t.Run(fmt.Sprintf("seed %d", seed+uint64(round)), func(t *testing.T) {
+			r := rand.New(rand.NewPCG(seed+uint64(round), 1))
+			disk := raftkvtest.NewDisk()
+			cfg := diskConfig(t, disk)
+			cfg.SnapshotBytes = 16 << 20 // files of the log are 4 MiB
+			cfg.Log = slog.New(slog.DiscardHandler)
+			l := &ledger{acked: make([]int, 8), large: true}
+			var both atomic.Int64
+			for crash := range 4 {
+				disk = largePowerLoss(t, cfg, disk, l, r, &both)
+				cfg.Hooks.LogFS = disk
+				n, err := raftkv.Open(t.Context(), cfg)
+				if err != nil {
+					t.Fatalf("crash %d: %v", crash, err)
+				}
+				l.check(t, n.View())
+				if err := n.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if both.Load() == 0 {
+				t.Error("nothing was written during a sync, so this test is about nothing")
+			}
+			t.Logf("acknowledged: %v, %d writes during a sync", l.acked, both.Load())
+		})
+	}
+}
+
+// largePowerLoss writes until the power goes, which is during a sync, and returns the disk
+// of afterwards. Syncs take as long as a write needs to come meanwhile. It counts those in
+// both.
+func largePowerLoss(t *testing.T, cfg raftkv.Config, disk *raftkvtest.Disk, l *ledger, r *rand.Rand, both *atomic.Int64) *raftkvtest.Disk {
+	var syncing atomic.Bool
+	var left atomic.Int64
+	left.Store(int64(10 + r.IntN(60)))
+	after := make(chan *raftkvtest.Disk, 1)
+	seed := r.Uint64()
+	disk.Fault(func(op raftkvtest.DiskOp, _ string) error {
+		switch op {
+		case raftkvtest.DiskWrite:
+			if syncing.Load() {
+				both.Add(1)
+			}
+		case raftkvtest.DiskSync:
+			syncing.Store(true)
+			defer syncing.Store(false)
+			time.Sleep(3 * time.Millisecond)
+			if left.Add(-1) == 0 {
+				after <- disk.PowerOff(rand.New(rand.NewPCG(seed, 0)))
+			}
+			if left.Load() <= 0 {
+				return raftkvtest.ErrPowerOff
+			}
+		}
+		return nil
+	})
+	n, err := raftkv.Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.write(n)
+	<-n.Failed()
+	n.Close() // it cannot do so in order
+	return <-after
 }
 
 // powerLoss writes until the power goes.

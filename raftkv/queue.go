@@ -176,7 +176,7 @@ func (q *queue) take() (b *batch, size int, alone bool) {
 			if len(b.requests) > 0 {
 				q.inFlight++
 				b.way = q.way
-				return b, size, q.inFlight == 1 && q.limitLocked() == 1
+				return b, size, q.inFlight == 1 && q.limitLocked() == 1 && size < largeAlone
 			}
 			q.free = append(q.free, b)
 			continue
@@ -186,13 +186,20 @@ func (q *queue) take() (b *batch, size int, alone bool) {
 }
 
 // limitLocked returns how many batches may be on their way: more than otherwise if the next
-// one is full, and not to be cut into chunks.
+// one is large, or even full, and not to be cut into chunks.
 func (q *queue) limitLocked() int {
-	if q.limit == inFlight && q.bytes >= maxBatchBytes && q.waiting[q.head].size <= maxWhole {
-		return inFlightFull
+	switch {
+	case q.limit != inFlight || q.bytes < pipedBytes || q.waiting[q.head].size > maxWhole:
+		return q.limit
+	case q.bytes < maxBatchBytes:
+		return inFlightPart
 	}
-	return q.limit
+	return inFlightFull
 }
+
+// largeAlone is how large a batch must be not to hold up the next one: while it is on its way
+// others may come that are large together.
+const largeAlone = 32 << 10
 
 func (q *queue) takeLocked() (*batch, int) {
 	b := &batch{}

@@ -30,7 +30,8 @@ var errLeaderChanged = errors.New("the leader has changed")
 // Limits of batches on their way at the same time, into the log or to the leader.
 const (
 	inFlight     = 1 // a second one only makes both smaller, and what each costs all members does not depend on its size
-	inFlightFull = 4 // unless they are full: raft writes those that wait with one sync
+	inFlightFull = 6 // unless they are full: some are written while others are synced, those that wait with one sync
+	inFlightPart = 4 // or large, at least
 )
 
 // observe is called by raft, in its main goroutine, and only notes that the leader may

@@ -29,7 +29,8 @@ func (n *Node) openLog(log hclog.Logger) (err error) {
 	}
 	remover := &fileRemover{VFS: files, log: n.log}
 	n.removing = &remover.removing
-	files = logFiles{remover, n.fail}
+	n.pipe = newLogPipe()
+	files = logFiles{remover, n.fail, n.pipe}
 	if n.logMeta, err = n.dir.openLogMeta(files, n.fail); err != nil {
 		return err
 	}
@@ -39,7 +40,7 @@ func (n *Node) openLog(log hclog.Logger) (err error) {
 		return err
 	}
 	n.wal, err = wal.Open(n.dir.wal(), wal.WithLogger(log), wal.WithSegmentSize(n.cfg.segmentSize()),
-		wal.WithMetaStore(n.logMeta), wal.WithSegmentFiler(segmentFiles{segment.NewFiler(n.dir.wal(), files)}))
+		wal.WithMetaStore(n.logMeta), wal.WithSegmentFiler(segmentFiles{segment.NewFiler(n.dir.wal(), files), n.pipe}))
 	if err != nil {
 		return err
 	}
@@ -112,6 +113,9 @@ func (n *Node) markDurable(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if n.ahead != nil {
+		last = n.ahead.durably(last)
+	}
 	return n.logs.write("marking the end of the log", func() error { return n.logMeta.raise(last) })
 }
 
@@ -134,11 +138,15 @@ func (n *Node) markAtEnd() (err error) {
 type markedLog struct {
 	*wal.WAL
 	meta *logMeta
+	pipe *logPipe
 }
 
 // StoreLogs stores entries; they are on the disk when it returns without an error.
 func (l markedLog) StoreLogs(es []*raft.Log) error {
 	if err := l.WAL.StoreLogs(es); err != nil || len(es) == 0 || l.meta.marked() {
+		return err
+	}
+	if err := l.pipe.settle(); err != nil {
 		return err
 	}
 	return l.meta.raise(es[len(es)-1].Index)

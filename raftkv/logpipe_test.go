@@ -1,0 +1,161 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+package raftkv
+
+import (
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/raft"
+	wal "github.com/hashicorp/raft-wal"
+	"github.com/hashicorp/raft-wal/fs"
+	"github.com/hashicorp/raft-wal/segment"
+	"github.com/hashicorp/raft-wal/types"
+)
+
+// heldSyncs is a file system whose files are synced one by one, each when it is let go.
+type heldSyncs struct {
+	types.VFS
+	begun chan struct{} // receives when a sync begins
+	let   chan struct{} // closed to let all go
+}
+
+func (h *heldSyncs) Create(dir, name string, size uint64) (types.WritableFile, error) {
+	f, err := h.VFS.Create(dir, name, size)
+	return heldFile{f, h}, err
+}
+
+type heldFile struct {
+	types.WritableFile
+	held *heldSyncs
+}
+
+func (f heldFile) Sync() error {
+	select {
+	case f.held.begun <- struct{}{}:
+		<-f.held.let
+	case <-f.held.let:
+	}
+	return f.WritableFile.Sync()
+}
+
+// A pipedLog is a log of one node's, whose syncs can be held, and what its file holds.
+type pipedLog struct {
+	*aheadLog
+	dir string
+	t   *testing.T
+}
+
+func newPipedLog(t *testing.T, files types.VFS) *pipedLog {
+	dir := t.TempDir()
+	fail := sync.OnceFunc(func() { t.Error("the log has failed") })
+	pipe := newLogPipe()
+	vfs := logFiles{files, func(error) { fail() }, pipe}
+	meta, _, err := openLogMeta(filepath.Join(dir, "meta"), func(error) { fail() })
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := wal.Open(dir, wal.WithSegmentSize(1<<20), wal.WithMetaStore(meta), wal.WithSegmentFiler(segmentFiles{segment.NewFiler(dir, vfs), pipe}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	logs := newLogStore(markedLog{w, meta, pipe}, time.Hour, func(error) { fail() })
+	logs.pipe = pipe
+	l := newAheadLog(logs, 0, func(size int) bool { return size >= pipedBytes }, nil)
+	t.Cleanup(func() {
+		<-l.close()
+		w.Close()
+	})
+	return &pipedLog{l, dir, t}
+}
+
+func (l *pipedLog) store(index uint64, size int) {
+	l.t.Helper()
+	data := make([]byte, size)
+	for i := range data {
+		data[i] = byte(index)
+	}
+	if err := l.StoreLogs([]*raft.Log{{Index: index, Term: 1, Type: raft.LogCommand, Data: data}}); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// scan returns what the first file holds.
+func (l *pipedLog) scan() segmentScan {
+	f, err := fs.New().OpenReader(l.dir, walFiles(l.t, l.dir)[0])
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer f.Close()
+	s, err := scanSegment(f)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return s
+}
+
+// TestPipe: while a large batch is synced the next one is written, but not so that it is
+// whole, and neither is said to be on the disk.
+func TestPipe(t *testing.T) {
+	held := &heldSyncs{fs.New(), make(chan struct{}), make(chan struct{})}
+	let := sync.OnceFunc(func() { close(held.let) })
+	defer let()
+	first := make(chan struct{})
+	go func() { // the first batch of a file is not held
+		defer close(first)
+		<-held.begun
+		held.let <- struct{}{}
+	}()
+	l := newPipedLog(t, held)
+	l.store(1, 100)
+	<-first
+	l.store(2, pipedBytes)
+	<-held.begun
+	l.store(3, pipedBytes)
+	eventually(t, "the third entry to be written", func() bool { return l.scan().garbage > l.scan().end+pipedBytes/2 })
+	if s := l.scan(); s.entries != 2 || l.durably(9) != 1 {
+		t.Errorf("%d entries are whole while the second is synced, and %d on the disk", s.entries, l.durably(9))
+	}
+	let()
+	if err := l.waitDurable(3); err != nil {
+		t.Fatal(err)
+	}
+	if s := l.scan(); s.entries != 3 || s.garbage != s.end {
+		t.Errorf("%d entries are whole in the end, and there is more up to %d", s.entries, s.garbage)
+	}
+}
+
+// TestPipeAtTheEndOfAFile: the list of files names the next one only when all of this one is on
+// the disk.
+func TestPipeAtTheEndOfAFile(t *testing.T) {
+	held := &heldSyncs{fs.New(), make(chan struct{}), make(chan struct{})}
+	let := sync.OnceFunc(func() { close(held.let) })
+	defer let()
+	first := make(chan struct{})
+	go func() {
+		defer close(first)
+		<-held.begun
+		held.let <- struct{}{}
+	}()
+	l := newPipedLog(t, held)
+	l.store(1, 100)
+	<-first
+	l.store(2, pipedBytes)
+	<-held.begun
+	l.store(3, 1<<20)
+	eventually(t, "the third entry to be written", func() bool { return l.scan().garbage > 1<<20 })
+	if s := l.scan(); s.index != 0 || len(walFiles(t, l.dir)) != 1 {
+		t.Errorf("there are %v, and the first is complete: %v", walFiles(t, l.dir), s.index != 0)
+	}
+	let()
+	l.store(4, pipedBytes)
+	if err := l.waitDurable(4); err != nil {
+		t.Fatal(err)
+	}
+	if s := l.scan(); s.entries != 3 || s.index == 0 || len(walFiles(t, l.dir)) != 2 {
+		t.Errorf("there are %v, of which the first has %d entries", walFiles(t, l.dir), s.entries)
+	}
+}
