@@ -32,14 +32,15 @@ var rooms = map[string][]string{
 	"backends/raftkv":      {"backends", "raftkv", "raftkv/tree"},
 	"template":             {"backends"},
 	"resource":             {"backends", "template"},
-	"raftkv":               {"raftkv/fsm", "raftkv/tree"},
+	"raftkv":               {"raftkv/fsm", "raftkv/rawio", "raftkv/tree"},
 	"raftkv/auth":          {},
-	"raftkv/client":        {"raftkv/tree"},
+	"raftkv/client":        {"raftkv/rawio", "raftkv/tree"},
 	"raftkv/fsm":           {"raftkv/tree"},
 	"raftkv/raftkvtest":    {"raftkv", "raftkv/tree"},
+	"raftkv/rawio":         {},
 	"raftkv/tree":          {},
 	"raftkv/v2http":        {"raftkv", "raftkv/auth", "raftkv/tree", "raftkv/v2http/http1"},
-	"raftkv/v2http/http1":  {},
+	"raftkv/v2http/http1":  {"raftkv/rawio"},
 	"integration":          {},
 
 	"integration/freeport":     {},
@@ -65,7 +66,7 @@ var libraries = map[string][]string{
 	"github.com/tidwall/btree":             {"backends", "raftkv/tree"},
 	"go.yaml.in/yaml/v3":                   {"backends/file", "template"},
 	"golang.org/x/crypto":                  {"raftkv/auth", "template"},
-	"golang.org/x/sys":                     {".", "raftkv", "resource", "integration/bench", "integration/bench/proc"},
+	"golang.org/x/sys":                     {".", "raftkv", "resource", "integration/bench", "integration/bench/floor", "integration/bench/proc"},
 }
 
 type pkg struct {

@@ -8,10 +8,12 @@ import (
 	"net"
 	"syscall"
 	"time"
+
+	"confd/raftkv/rawio"
 )
 
 // A conn gives up a write that makes no progress, as when the server has stopped reading a
-// large value, and reads without a word to Go's scheduler (see readNow).
+// large value, and reads without a word to Go's scheduler (see rawio).
 type conn struct {
 	net.Conn
 	raw     syscall.RawConn // nil = it has no descriptor
@@ -41,7 +43,7 @@ func (c *conn) Read(p []byte) (n int, err error) {
 	}
 	ended := c.raw.Read(func(fd uintptr) bool {
 		for {
-			if n, err = readNow(int(fd), p); err != syscall.EINTR {
+			if n, err = rawio.Read(int(fd), p); err != syscall.EINTR {
 				return err != syscall.EAGAIN
 			}
 		}
