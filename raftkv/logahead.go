@@ -329,7 +329,6 @@ func (n *Node) startAhead() error {
 		return err
 	}
 	n.ahead = newAheadLog(n.logs, last, n.runsAhead, n.failed)
-
 	n.stable.before = n.ahead.flush
 	n.transport.durably = n.ahead.durably
 	return nil
