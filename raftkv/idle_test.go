@@ -95,7 +95,7 @@ func TestAnswerHereSharesNothing(t *testing.T) {
 		var resp raft.AppendEntriesResponse
 		id := raft.ServerID(rest[0].dir.id)
 		for range 20 { // some of them are answered here
-			if err := leader.transport.AppendEntries(id, leader.transport.progressOf(id).target, &args, &resp); err != nil || !resp.Success {
+			if err := leader.transport.AppendEntries(id, rest[0].transport.addr, &args, &resp); err != nil || !resp.Success {
 				t.Fatalf("%+v, %v", resp, err)
 			}
 			if string(args.ID) != leader.dir.id {

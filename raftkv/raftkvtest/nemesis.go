@@ -124,7 +124,9 @@ var faults = []fault{
 	}},
 	{"move", func(n *nemesis, m []*Member) func() {
 		m[0].Crash(false)
-		m[0].Move()
+		if !raceDetector {
+			m[0].Move()
+		}
 		return m[0].Start
 	}},
 	{"add", func(n *nemesis, m []*Member) func() {
