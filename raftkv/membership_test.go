@@ -117,3 +117,39 @@ func TestGoodbye(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestVoteComesBackWithAddress: a member that has lost its vote and gets it again keeps its
+// address in raft's configuration, also the first one's, which is of another form: raft 1.8.0
+// has a data race when the address of a follower is replaced.
+func TestVoteComesBackWithAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newMemCluster(t)
+		first, rest := c.leader()
+		heir := rest[0]
+		if _, err := first.SetClusterConfig(t.Context(), func(c *ClusterConfig) { c.RemoveDelay = 3 * time.Second }); err != nil {
+			t.Fatal(err)
+		}
+		before, err := first.servers()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := first.raft.LeadershipTransferToServer(raft.ServerID(heir.dir.id), heir.transport.LocalAddr()).Error(); err != nil {
+			t.Fatal(err)
+		}
+		for heir.lead.Load() == nil {
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(10 * time.Second)
+		c.cutOff(first)
+		time.Sleep(time.Minute)
+		if n := heir.voters(); n != 2 {
+			t.Fatalf("%d voters while one is cut off", n)
+		}
+		c.net.heal()
+		time.Sleep(time.Minute)
+		after, err := heir.servers()
+		if err != nil || !slices.Equal(after, before) {
+			t.Errorf("got %v, %v, want %v", after, err, before)
+		}
+	})
+}

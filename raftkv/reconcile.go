@@ -33,7 +33,8 @@ const (
 // A seat is a member as plan sees it.
 type seat struct {
 	id      string
-	in      bool // raft's configuration has it
+	in      bool               // raft's configuration has it
+	addr    raft.ServerAddress // the one there
 	votes   bool
 	leads   bool
 	removed bool
@@ -223,7 +224,10 @@ func (n *Node) step(l *leadership) (bool, error) {
 		}
 		f = n.raft.AddNonvoter(server, raft.ServerAddress(id+"@"+addr), 0, n.cfg.Timeout)
 	case actPromote:
-		f = n.raft.AddVoter(server, raft.ServerAddress(id+"@"+n.registryAddr(id)), 0, n.cfg.Timeout)
+		// By the address that it has there, though it may have moved: the transport knows where
+		// it is. Raft 1.8.0 has a data race when the address of a follower is replaced.
+		s := seats[slices.IndexFunc(seats, func(s seat) bool { return s.id == id })]
+		f = n.raft.AddVoter(server, s.addr, 0, n.cfg.Timeout)
 	case actDemote:
 		f = n.raft.DemoteVoter(server, 0, n.cfg.Timeout)
 	case actRemove:
@@ -266,7 +270,7 @@ func (n *Node) seats() ([]seat, error) {
 	var seats []seat
 	for _, s := range servers {
 		id := string(s.ID)
-		x := seat{id: id, in: true, votes: s.Suffrage == raft.Voter, leads: id == n.dir.id, removed: n.isRemoved(id)}
+		x := seat{id: id, in: true, addr: s.Address, votes: s.Suffrage == raft.Voter, leads: id == n.dir.id, removed: n.isRemoved(id)}
 		if !x.leads {
 			n.transport.progressOf(s.ID).fill(&x, last, term)
 		}

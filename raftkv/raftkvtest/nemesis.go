@@ -124,9 +124,7 @@ var faults = []fault{
 	}},
 	{"move", func(n *nemesis, m []*Member) func() {
 		m[0].Crash(false)
-		if !raceDetector {
-			m[0].Move()
-		}
+		m[0].Move()
 		return m[0].Start
 	}},
 	{"add", func(n *nemesis, m []*Member) func() {
