@@ -274,18 +274,22 @@ func TestGather(t *testing.T) {
 	}
 }
 
+// putSized puts a request of so many bytes into the queue.
+func putSized(t *testing.T, q *queue, size int) {
+	t.Helper()
+	r := newRequest().(*request)
+	r.size = size
+	if err := q.put(r); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestQueueOfFullEntries: a second entry goes only while the next one is large, more of them
 // while it is full, and nothing that would be cut into chunks goes with others.
 func TestQueueOfFullEntries(t *testing.T) {
 	q := newQueue(64<<20, time.Second)
 	q.open(inFlight, true)
-	put := func(size int) {
-		r := newRequest().(*request)
-		r.size = size
-		if err := q.put(r); err != nil {
-			t.Fatal(err)
-		}
-	}
+	put := func(size int) { putSized(t, q, size) }
 	for range inFlightFull + 1 {
 		put(maxBatchBytes)
 	}
@@ -323,13 +327,7 @@ func TestQueueOfFullEntries(t *testing.T) {
 func TestQueueOfLargeEntries(t *testing.T) {
 	q := newQueue(64<<20, time.Second)
 	q.open(inFlight, true)
-	put := func(size int) {
-		r := newRequest().(*request)
-		r.size = size
-		if err := q.put(r); err != nil {
-			t.Fatal(err)
-		}
-	}
+	put := func(size int) { putSized(t, q, size) }
 	put(64 << 10)
 	if _, _, alone := q.take(); alone {
 		t.Error("it would hold up what comes after it")

@@ -97,23 +97,30 @@ func (l *pipedLog) scan() segmentScan {
 	return s
 }
 
-// TestPipe: while a large batch is synced the next one is written, but not so that it is
-// whole, and neither is said to be on the disk.
-func TestPipe(t *testing.T) {
+// newHeldLog returns a log with one entry on the disk, and a second one, large, whose sync goes
+// on until let is called.
+func newHeldLog(t *testing.T) (l *pipedLog, let func()) {
 	held := &heldSyncs{fs.New(), make(chan struct{}), make(chan struct{})}
-	let := sync.OnceFunc(func() { close(held.let) })
-	defer let()
+	let = sync.OnceFunc(func() { close(held.let) })
 	first := make(chan struct{})
 	go func() { // the first batch of a file is not held
 		defer close(first)
 		<-held.begun
 		held.let <- struct{}{}
 	}()
-	l := newPipedLog(t, held)
+	l = newPipedLog(t, held)
+	t.Cleanup(let) // before the log is closed
 	l.store(1, 100)
 	<-first
 	l.store(2, pipedBytes)
 	<-held.begun
+	return l, let
+}
+
+// TestPipe: while a large batch is synced the next one is written, but not so that it is
+// whole, and neither is said to be on the disk.
+func TestPipe(t *testing.T) {
+	l, let := newHeldLog(t)
 	l.store(3, pipedBytes)
 	eventually(t, "the third entry to be written", func() bool { return l.scan().garbage > l.scan().end+pipedBytes/2 })
 	if s := l.scan(); s.entries != 2 || l.durably(9) != 1 {
@@ -131,20 +138,7 @@ func TestPipe(t *testing.T) {
 // TestPipeAtTheEndOfAFile: the list of files names the next one only when all of this one is on
 // the disk.
 func TestPipeAtTheEndOfAFile(t *testing.T) {
-	held := &heldSyncs{fs.New(), make(chan struct{}), make(chan struct{})}
-	let := sync.OnceFunc(func() { close(held.let) })
-	defer let()
-	first := make(chan struct{})
-	go func() {
-		defer close(first)
-		<-held.begun
-		held.let <- struct{}{}
-	}()
-	l := newPipedLog(t, held)
-	l.store(1, 100)
-	<-first
-	l.store(2, pipedBytes)
-	<-held.begun
+	l, let := newHeldLog(t)
 	l.store(3, 1<<20)
 	eventually(t, "the third entry to be written", func() bool { return l.scan().garbage > 1<<20 })
 	if s := l.scan(); s.index != 0 || len(walFiles(t, l.dir)) != 1 {
