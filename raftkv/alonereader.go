@@ -126,7 +126,7 @@ func (r *aloneReader) read(ctx context.Context) (err error) {
 		return errors.Join(errNotAlone, err)
 	}
 	meta, found, err := openLogMeta(r.dir.logMeta(), nil)
-	if err != nil || !found || !meta.marked() {
+	if err != nil || !found || !meta.known() {
 		return errors.Join(errNotAlone, err)
 	}
 	log := meta.rec

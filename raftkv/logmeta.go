@@ -115,6 +115,15 @@ func (m *logMeta) marked() bool {
 	return n > 0 && m.rec.Durable >= m.rec.Segments[n-1].BaseIndex
 }
 
+// known reports whether the mark lies in the last file, or at the end of the one before, so
+// that nothing that was synced is in the last.
+func (m *logMeta) known() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := len(m.rec.Segments)
+	return n > 0 && m.rec.Durable+1 >= m.rec.Segments[n-1].BaseIndex && m.rec.Durable > 0
+}
+
 func (m *logMeta) saveLocked(rec logMetaRecord) error {
 	text, err := json.Marshal(rec)
 	if err != nil {

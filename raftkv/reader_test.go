@@ -94,6 +94,22 @@ func TestReader(t *testing.T) {
 	}
 }
 
+// TestReaderOfAnEmptyFile: a node may be closed when the last file of its log is full, and the
+// next one empty.
+func TestReaderOfAnEmptyFile(t *testing.T) {
+	cfg := corruptConfig(memoryDir(t))
+	n := open(t, cfg)
+	for i := 0; i == 0 || n.logMeta.marked(); i++ {
+		set(t, n, "/large", strings.Repeat(fmt.Sprint(i%10), 300<<10))
+	}
+	shown := state(n.Tree())
+	closeNode(t, n)
+	r := openReader(t, cfg)
+	if r.node != nil || state(r.Tree()) != shown {
+		t.Errorf("a node was started: %v", r.node != nil)
+	}
+}
+
 // TestReaderExpires: what has expired is not shown, whenever the node was closed, and it is
 // left to the node to remove it.
 func TestReaderExpires(t *testing.T) {
