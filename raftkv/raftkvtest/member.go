@@ -156,7 +156,7 @@ func (m *Member) term() uint64 {
 func (m *Member) current() *run {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.wanted || m.run == nil || m.run.ending() || m.run.isKilled() {
+	if !m.wanted || m.run == nil || m.run.over() {
 		return nil
 	}
 	return m.run

@@ -75,7 +75,7 @@ func (m *Member) live(r *run, cfg raftkv.Config) {
 	defer m.c.Net.Kill(m.Name)
 	node, err := m.open(r, cfg)
 	if err != nil {
-		if !r.ending() && !r.log.mayFail() && !m.mayLeave(err) {
+		if !r.over() && !r.log.mayFail() && !m.mayLeave(err) {
 			m.c.fail("%s does not open: %v", m.Name, err)
 		}
 		return
@@ -91,7 +91,7 @@ func (m *Member) live(r *run, cfg raftkv.Config) {
 	case <-node.Failed():
 		m.c.count(func(c *Coverage) { c.Failures++ })
 		m.c.trace("%s has failed: %v", m.Name, node.Err())
-		if !r.ending() && !m.mayLeave(node.Err()) && !r.log.mayFail() {
+		if !r.over() && !m.mayLeave(node.Err()) && !r.log.mayFail() {
 			m.c.fail("%s failed: %v", m.Name, node.Err())
 		}
 		r.kill()
@@ -125,6 +125,10 @@ func (r *run) ending() bool {
 		return false
 	}
 }
+
+// over reports whether the process was told to end, or is killed, after which its node
+// may fail before it is told.
+func (r *run) over() bool { return r.ending() || r.isKilled() }
 
 // kill makes the run answer nobody any more, and its disk take nothing.
 func (r *run) kill() {
