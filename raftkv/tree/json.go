@@ -121,20 +121,40 @@ func (v *View) AppendGetIn(room Room, dst []byte, key string, recursive bool, no
 	if err != nil {
 		return dst, err
 	}
+	if !n.Dir {
+		return appendGotFile(dst, key, n, now), nil
+	}
 	dst = append(dst, `{"action":"get","node":`...)
 	shown := key
 	if key == "/" {
 		shown = "" // the root has no key field
 	}
 	dst = appendHead(dst, shown, n, now, true, nil)
-	if n.Dir {
-		l := lister{dst: dst, room: room, now: now, recursive: recursive, cursor: v.keys.cursor()}
-		l.seek(join(key, ""))
-		l.children(key)
-		dst = l.dst
+	l := lister{dst: dst, room: room, now: now, recursive: recursive, cursor: v.keys.cursor()}
+	l.seek(join(key, ""))
+	l.children(key)
+	return append(appendTail(l.dst, n), '}'), nil
+}
+
+// AppendGetFile is AppendGet for a file whose value is no longer than most bytes, and for a key
+// that is not there. For any other it reports false, and appends nothing.
+func (v *View) AppendGetFile(dst []byte, key string, most int, now int64) ([]byte, bool, error) {
+	key = CleanKey(key)
+	n, err := v.keys.find(key, v.index)
+	switch {
+	case err != nil:
+		return dst, true, err
+	case n.Dir || len(n.Value) > most:
+		return dst, false, nil
 	}
-	dst = appendTail(dst, n)
-	return append(dst, '}'), nil
+	return appendGotFile(dst, key, n, now), true, nil
+}
+
+// appendGotFile appends the answer to a get of a file.
+func appendGotFile(dst []byte, key string, n *Node, now int64) []byte {
+	dst = append(dst, `{"action":"get","node":`...)
+	dst = appendHead(dst, key, n, now, true, nil)
+	return append(appendTail(dst, n), '}')
 }
 
 // nodeRoom is what the JSON of most nodes takes beside key and value.

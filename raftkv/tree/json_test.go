@@ -74,6 +74,25 @@ func TestAppendGet(t *testing.T) {
 	}
 }
 
+// TestAppendGetFile: a file that is not too long, and a key that is not there, are answered as by
+// AppendGet.
+func TestAppendGetFile(t *testing.T) {
+	tr := New()
+	must(t, tr, Op{Action: Set, Key: "/d/a", Value: "four", TTL: 90, HasTTL: true})
+	for key, most := range map[string]int{"/d/a": 4, "d/a/": 5, "/none": 0, "/d/a/b": 0} {
+		want, wantErr := tr.View().AppendGet([]byte("> "), key, false, t0)
+		got, ok, err := tr.View().AppendGetFile([]byte("> "), key, most, t0)
+		if !ok || string(got) != string(want) || (err == nil) != (wantErr == nil) || err != nil && err.Error() != wantErr.Error() {
+			t.Errorf("%s: %s, %v, %v; want %s, %v", key, got, ok, err, want, wantErr)
+		}
+	}
+	for key, most := range map[string]int{"/d/a": 3, "/d": 100, "/": 100, "": 100} {
+		if got, ok, err := tr.View().AppendGetFile([]byte("> "), key, most, t0); ok || string(got) != "> " || err != nil {
+			t.Errorf("%q with %d bytes at most: %s, %v, %v", key, most, got, ok, err)
+		}
+	}
+}
+
 func TestTimes(t *testing.T) {
 	for _, tt := range []struct {
 		left int64 // ns
