@@ -96,3 +96,24 @@ func TestListingBuffers(t *testing.T) {
 		t.Errorf("an exchange keeps a buffer of %d bytes", got)
 	}
 }
+
+// TestQuickAllocations guards the same in a crowd.
+func TestQuickAllocations(t *testing.T) {
+	h, node := newTestHandler(Options{})
+	put(t, node, "/a", "x")
+	client, ours := tcpPair(t)
+	defer client.Close()
+	_ = newClientServer(h, nil, 1).Serve(&oneListener{conn: ours}) // errOneListener
+	buf, b := make([]byte, 1<<10), []byte(read)
+	got := testing.AllocsPerRun(100, func() {
+		if _, err := client.Write(b); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := client.Read(buf); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if got > 1 {
+		t.Errorf("a get allocates %v times, want at most 1", got)
+	}
+}

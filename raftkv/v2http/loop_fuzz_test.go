@@ -159,13 +159,16 @@ func sorted(answers string) string {
 }
 
 // A rivalry is what both servers serve.
-type rivalry struct{ std, loop *Handler }
+type rivalry struct {
+	std, loop *Handler
+	crowd     int // from how many connections on the loop has crowds
+}
 
 func newRivalry() *rivalry {
 	opts := Options{MaxValue: 64, CORS: []string{"http://a.example"}}
 	std, _ := newTestHandler(opts)
 	loop, _ := newTestHandler(opts)
-	return &rivalry{std, loop}
+	return &rivalry{std, loop, crowd}
 }
 
 // servers returns the two servers, each over a fresh store of its own.
@@ -173,7 +176,7 @@ func (r *rivalry) servers() (std, loop server) {
 	for _, h := range []*Handler{r.std, r.loop} {
 		h.node, h.ended = newFakeNode(), make(chan struct{}) // of the bubble, if it is in one
 	}
-	return Server(keysOnly{r.std}, nil), NewClientServer(keysOnly{r.loop}, nil)
+	return Server(keysOnly{r.std}, nil), newClientServer(keysOnly{r.loop}, nil, r.crowd)
 }
 
 // compare sends input to both.

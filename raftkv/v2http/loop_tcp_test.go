@@ -39,8 +39,8 @@ func tcpPair(t *testing.T) (client *net.TCPConn, server net.Conn) {
 	return c.(*net.TCPConn), server
 }
 
-// A reciter sends requests over a connection, after one that lets the loop find out about the
-// descriptor.
+// A reciter sends requests over a connection, after some that let the loop find out about the
+// descriptor, and the connection join a crowd, if there are crowds.
 type reciter struct {
 	t *testing.T
 	h *Handler
@@ -53,7 +53,9 @@ type reciter struct {
 // who closes with something unread may take from the client what is on the way. If there may be
 // watches, the second part is sent when one has had an event, or nothing comes.
 func (r *reciter) recite(input []byte, first int) {
-	r.ask()
+	for range 10 {
+		r.ask()
+	}
 	watches := bytes.Contains(input, []byte("wait"))
 	rest := make(chan struct{})
 	var sending sync.WaitGroup
@@ -142,14 +144,21 @@ func reciteTCP(t *testing.T, srv server, h *Handler, input []byte, first int) (a
 	return withoutRefusal(sorted(r.answers.String())), r.cut
 }
 
-// compareTCP sends input to both servers over TCP.
+// compareTCP sends input to both servers over TCP, also to a loop whose connection is in a crowd.
 func (r *rivalry) compareTCP(t *testing.T, input []byte, first int) {
+	t.Helper()
+	for _, r.crowd = range []int{1, crowd} {
+		r.compareOnce(t, input, first)
+	}
+}
+
+func (r *rivalry) compareOnce(t *testing.T, input []byte, first int) {
 	t.Helper()
 	std, loop := r.servers()
 	want, cutStd := reciteTCP(t, std, r.std, input, first)
 	got, cutLoop := reciteTCP(t, loop, r.loop, input, first)
 	if !sameAnswers(got, want, cutStd || cutLoop) {
-		t.Errorf("to %q in parts of %d and %d over TCP\nnet/http says %q, cut off: %v\n    loop says %q, cut off: %v", input, first, len(input)-first, want, cutStd, got, cutLoop)
+		t.Errorf("to %q in parts of %d and %d over TCP, a crowd of %d\nnet/http says %q, cut off: %v\n    loop says %q, cut off: %v", input, first, len(input)-first, r.crowd, want, cutStd, got, cutLoop)
 	}
 }
 

@@ -19,6 +19,7 @@ type request struct {
 	host        string // the header Host
 	tls         bool   // it came over TLS
 	peer        bool   // it came in at the peer port
+	quick       bool   // it is to be answered at once, or not at all
 
 	credentials credentials
 
@@ -39,6 +40,7 @@ type response struct {
 	location    string // Location
 	clusterID   string // X-Etcd-Cluster-Id
 	closes      bool   // Connection: close, since the body was not read to its end
+	slow        bool   // there is no answer, as it would not be quick
 
 	hasIndex  bool // X-Etcd-Index
 	etcdIndex uint64

@@ -24,6 +24,12 @@ type plain struct {
 // plainPart is how much of a body is sent together with the headers.
 const plainPart = 32 << 10
 
+// maxQuick is how long, in bytes, a value may be that is sent while others wait.
+const maxQuick = 16 << 10
+
+// crowd is how many connections there are when those that only read begin to share goroutines.
+const crowd = 64
+
 // Takes reports whether r is a request about a key that is answered at once, or a long poll, and
 // whose body, if it has one, is a form.
 func (p *plain) Takes(r *http1.Request) bool {
@@ -72,6 +78,26 @@ func (p *plain) Serve(ctx context.Context, r *http1.Request, client http1.Client
 	}
 	x.read = h.appendHead(x.read[:0], r, &x.resp)
 	_ = x.send(r, client)
+}
+
+// Quick appends the answer to a GET without a query, if the key is a small file or not there;
+// see http1.Config.
+func (p *plain) Quick(r *http1.Request, b []byte) ([]byte, bool) {
+	h := p.front.Keys()
+	if h == nil {
+		return b, false
+	}
+	x := h.exchanges.Get().(*exchange)
+	defer func() {
+		x.reset()
+		h.exchanges.Put(x)
+	}()
+	x.req = request{method: r.Method, path: string(r.Path), quick: true}
+	if h.serve(context.Background(), &x.req, &x.resp); x.resp.slow {
+		return b, false
+	}
+	h.meters.observe(&x.req, &x.resp, time.Since(r.Began))
+	return append(h.appendHead(b, r, &x.resp), x.resp.body...), true
 }
 
 // fill sets the request.

@@ -69,14 +69,22 @@ type ClientServer struct {
 
 // NewClientServer returns a server for h, with the times and limits of Server.
 func NewClientServer(h ClientHandler, log *slog.Logger) *ClientServer {
+	return newClientServer(h, log, crowd)
+}
+
+// newClientServer is NewClientServer for another number of connections that are a crowd.
+func newClientServer(h ClientHandler, log *slog.Logger, crowd int) *ClientServer {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
 	s := &ClientServer{std: Server(h, log)}
 	ctx := context.WithValue(context.Background(), goOnKey{}, goOn(s.goOn))
 	s.std.BaseContext = func(net.Listener) context.Context { return ctx }
+	p := &plain{h, s.goOn}
 	s.loop = http1.New(http1.Config{
-		Handler:    &plain{h, s.goOn},
+		Handler:    p,
+		Quick:      p.Quick,
+		Crowd:      crowd,
 		HandOver:   func(conn net.Conn, early []byte) bool { return serveOn(s.std, conn, early) },
 		HeaderTime: headerTime,
 		BodyTime:   bodyTime,

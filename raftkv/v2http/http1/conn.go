@@ -43,6 +43,11 @@ type conn struct {
 	over    bool                  // the answer was the last
 	fd      int                   // while serveRaw is called, else -1
 
+	row    int    // so many quick requests were the last; see crowd.go
+	need   int    // so many it takes to join a crowd, at least
+	joins  bool   // it wants to
+	unsent []byte // what is to be sent before anything else
+
 	open bool // the last answer was left open, and its end was not noticed; see late.go
 
 	mu    sync.Mutex // held while the end of an answer is sent
@@ -72,6 +77,12 @@ func (c *conn) serve(wait time.Duration) {
 		c.release()
 		c.loop.remove(c)
 	}()
+	if len(c.unsent) > 0 {
+		if _, err := c.Write(c.unsent); err != nil {
+			return
+		}
+		c.unsent = nil
+	}
 	for ; c.await(wait); wait = c.loop.config.IdleTime {
 		switch c.answer() {
 		case handOver:
@@ -141,6 +152,7 @@ func (c *conn) run() fate {
 	r.Close = r.Close || c.loop.ending.Load()
 	c.loop.config.Handler.Serve(c.loop.ctx, r, c)
 	r.Body = nil
+	c.count()
 	// After an open answer, as net/http, which is given the connection anew then.
 	c.later = !c.open
 	if c.open {

@@ -12,7 +12,8 @@
 //
 // A goroutine for each connection reads into a buffer, parses a head, has the handler
 // answer, and writes the answer with one write. There is no map of header fields, no
-// context and no reader for each request, and nothing is allocated for it here.
+// context and no reader for each request, and nothing is allocated for it here. Where there are
+// many connections, those that only ask for what can be answered at once share goroutines.
 //
 //	bytes ─> parse ─┬─ clean ───> Handler.Takes ─> body ─> Handler.Serve ─> bytes
 //	                ├─ more ────> read on, within HeaderTime
@@ -66,4 +67,25 @@
 //
 // A connection that was handed over has HeaderTime of net/http from then on, so who
 // sends something strange very slowly has that time twice.
+//
+// # Crowds
+//
+// With a goroutine for each of 256 connections a request costs a third more than with 16: the
+// stack, the goroutine and what is around them have left the nearest cache when the next one
+// comes. So from Config.Crowd connections on, one that has had several quick requests in a row
+// joins a crowd: one goroutine for each processor, with an epoll of its own, one buffer and one
+// stack, which reads, answers and writes. Below that, nothing is gained.
+//
+// The crowd does nothing that may wait, and nothing long. Whatever it is not sure of it gives
+// back to a goroutine of its own, with what was read and what could not be sent: a
+// request that Quick does not answer, half a request, a client that does not read or has ended its
+// side. So all that is said here of times, open answers and handing over is true of one kind of
+// connection only. That costs as much as a request, and twice as many quick ones in a row are
+// needed the next time.
+//
+// A member has another descriptor of the same socket, since Go's epoll, which has the first one,
+// would tell of each request, too, and cannot be told not to. The crowd's epoll is watched by Go's,
+// so its goroutine waits as others do and holds no thread. It looks at its epoll again as long as
+// there is something, but not for more than some hundred requests: Go looks at nothing else
+// meanwhile. docs/performance.md has what that gains.
 package http1

@@ -49,9 +49,16 @@ type Client interface {
 	Close()
 }
 
-// Config configures a Loop. All fields are needed.
+// Config configures a Loop. All fields but Quick and Crowd are needed.
 type Config struct {
 	Handler Handler
+
+	// Quick appends the answer to a GET without a query to b, if that neither waits nor takes
+	// long, and reports whether it does; if not, Serve is called. Others wait for it meanwhile.
+	// If it is set, and there are Crowd connections or more, those with such requests share
+	// goroutines, as far as the system has a way for that.
+	Quick func(r *Request, b []byte) ([]byte, bool)
+	Crowd int
 
 	// HandOver gives a connection without deadlines to another server. early is what has
 	// been read of it, nil if nothing. It reports false if that server takes no more.
@@ -77,6 +84,11 @@ type Loop struct {
 	conns   map[*conn]struct{}
 	ending  atomic.Bool // set under mu
 	running sync.WaitGroup
+
+	crowds  []*crowd     // guarded by mu; some may be nil or have ended
+	joined  int          // guarded by mu: how many connections have
+	members atomic.Int32 // of all crowds
+	alone   atomic.Int32 // how many conns there are
 }
 
 // buffer is what a connection reads into.
@@ -145,15 +157,22 @@ func (l *Loop) add(c *conn, wait time.Duration) bool {
 	if l.ending.Load() {
 		return false
 	}
-	l.conns[c] = struct{}{}
-	l.running.Go(func() { c.serve(wait) })
+	l.start(c, wait)
 	return true
+}
+
+// start serves a connection in a goroutine of its own. The caller holds mu.
+func (l *Loop) start(c *conn, wait time.Duration) {
+	l.conns[c] = struct{}{}
+	l.alone.Store(int32(len(l.conns)))
+	l.running.Go(func() { c.serve(wait) })
 }
 
 func (l *Loop) remove(c *conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.conns, c)
+	l.alone.Store(int32(len(l.conns)))
 }
 
 // Shutdown closes connections that wait for a request, and waits until the requests under
@@ -193,5 +212,10 @@ func (l *Loop) end(each func(*conn)) {
 	l.ending.Store(true)
 	for c := range l.conns {
 		each(c)
+	}
+	for _, c := range l.crowds {
+		if c != nil {
+			c.end()
+		}
 	}
 }

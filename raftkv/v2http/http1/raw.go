@@ -30,14 +30,20 @@ func (c *conn) findRaw() {
 
 // awaitRaw is await for a connection that can be read by its descriptor.
 func (c *conn) awaitRaw(d time.Duration) bool {
-	if !c.idleRaw(time.Now()) {
-		return false
+	for c.idleRaw(time.Now()) {
+		err := c.raw.Read(c.tryRead)
+		for errors.Is(err, os.ErrDeadlineExceeded) && c.waitOn(time.Now(), d) {
+			err = c.raw.Read(c.tryRead)
+		}
+		if !c.joins {
+			return c.start < c.end && !c.over
+		}
+		if c.joins = false; c.loop.join(c) {
+			return false
+		}
+		c.row, c.need = 0, longestRow // it may be out of descriptors
 	}
-	err := c.raw.Read(c.tryRead)
-	for errors.Is(err, os.ErrDeadlineExceeded) && c.waitOn(time.Now(), d) {
-		err = c.raw.Read(c.tryRead)
-	}
-	return c.start < c.end && !c.over
+	return false
 }
 
 // waitOn sets the next deadline of a connection that waits, when one has come. It reports
@@ -82,7 +88,7 @@ func (c *conn) idleRaw(now time.Time) bool {
 
 // serveRaw reads what is there and answers it, if these are whole requests, and reports
 // false: call it again when something has come. While it waits it holds no buffer. With
-// true there is something for answer, or the connection is to end.
+// true there is something for answer, or the connection is to end or joins a crowd.
 //
 // It is called by RawConn.Read alone, over and over, so that a request costs one read and
 // one write: the usual read that finds nothing, before waiting, is not needed. As of Go
@@ -122,7 +128,8 @@ func (c *conn) serveRaw(fd uintptr) bool {
 		}
 		if n < len(c.buf) && !c.open {
 			c.release()
-			return false
+			c.joins = c.wantsCrowd()
+			return c.joins
 		}
 	}
 }

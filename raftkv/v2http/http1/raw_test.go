@@ -31,19 +31,7 @@ func overTCP(t *testing.T) *pair {
 // freshTCP makes a pair of a TCP connection.
 func freshTCP(t *testing.T) *pair {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	client, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
+	client, server := dial(t)
 	p := serveConn(t, client, server)
 	t.Cleanup(func() {
 		client.Close()
@@ -52,6 +40,23 @@ func freshTCP(t *testing.T) *pair {
 		server.Close()
 	})
 	return p
+}
+
+// dial returns both ends of a TCP connection.
+func dial(t *testing.T) (client, server net.Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if client, err = net.Dial("tcp", l.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	if server, err = l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	return client, server
 }
 
 // TestRawSplit: a request that comes in two parts is answered, wherever it is cut, and so
