@@ -20,6 +20,9 @@ func TestConfirmedAlone(t *testing.T) {
 		if got := n.confirmedAlone(t.Context()); got != want {
 			t.Errorf("%s: got %v, want %v", when, got, want)
 		}
+		if v, ok := n.LinearizableNow(); ok != want || ok && v != n.tree.View() {
+			t.Errorf("%s: a view at once: %v, want %v", when, ok, want)
+		}
 	}
 	confirms(true, "leading")
 	before := n.counts.confirm.Count()

@@ -83,6 +83,14 @@ func (n *Node) Linearizable(ctx context.Context) (*tree.View, error) {
 	}
 }
 
+// LinearizableNow is Linearizable as far as that need not wait, and reports whether so.
+func (n *Node) LinearizableNow() (*tree.View, bool) {
+	if !n.confirmedAlone(context.Background()) {
+		return nil, false
+	}
+	return n.tree.View(), true
+}
+
 // readLoop serves the readers in rounds: all that wait when a round begins share it. If
 // there is no leader to ask, they wait for the next one with those who came meanwhile.
 func (n *Node) readLoop() {
