@@ -98,6 +98,10 @@ func (n *fakeNode) Linearizable(ctx context.Context) (*tree.View, error) {
 	return n.tree.View(), n.fail
 }
 
+func (n *fakeNode) LinearizableNow() (*tree.View, bool) {
+	return n.tree.View(), !n.hang && n.fail == nil
+}
+
 func (n *fakeNode) View() *tree.View {
 	if n.lag != nil {
 		return n.lag

@@ -33,6 +33,9 @@ type Node interface {
 	// before the call. The node gives up by a deadline of its own.
 	Linearizable(ctx context.Context) (*tree.View, error)
 
+	// LinearizableNow is Linearizable as far as that need not wait, and reports whether so.
+	LinearizableNow() (*tree.View, bool)
+
 	// Ready returns a channel that is closed when View has everything that was
 	// acknowledged before the node was started. Before that it is older.
 	Ready() <-chan struct{}

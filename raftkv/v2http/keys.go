@@ -113,13 +113,17 @@ func (h *Handler) get(ctx context.Context, k *keyRequest, resp *response) {
 	h.succeeded(resp, 200, view.Index())
 }
 
-// getQuick is get for a key without parameters that is a small file, or not there. Of anything
-// else, and if it has to be asked who may read it, resp says that it would take long.
+// getQuick is get for a key that is a small file, or not there, without parameters but for
+// quorum. Of anything else, if it has to be asked who may read it, and if a quorum has to be waited
+// for, resp says that it would take long.
 func (h *Handler) getQuick(k *keyRequest, resp *response) {
-	if resp.slow = h.auth.Enabled() || !h.isReady(); resp.slow {
+	view, current := h.node.View(), h.isReady()
+	if k.quorum {
+		view, current = h.node.LinearizableNow()
+	}
+	if resp.slow = !current || h.auth.Enabled(); resp.slow {
 		return
 	}
-	view := h.node.View()
 	body, ok, err := view.AppendGetFile(resp.body[:0], k.key, maxQuick, h.node.Now())
 	if resp.slow = !ok; resp.slow {
 		return

@@ -80,8 +80,11 @@ func (p *plain) Serve(ctx context.Context, r *http1.Request, client http1.Client
 	_ = x.send(r, client)
 }
 
-// Quick appends the answer to a GET without a query, if the key is a small file or not there;
-// see http1.Config.
+// quickQuery is the one query that Quick knows.
+const quickQuery = "quorum=true"
+
+// Quick appends the answer to a GET without a query, or with quickQuery, if the key is a small file
+// or not there; see http1.Config.
 func (p *plain) Quick(r *http1.Request, b []byte) ([]byte, bool) {
 	h := p.front.Keys()
 	if h == nil {
@@ -93,6 +96,9 @@ func (p *plain) Quick(r *http1.Request, b []byte) ([]byte, bool) {
 		h.exchanges.Put(x)
 	}()
 	x.req = request{method: r.Method, path: string(r.Path), quick: true}
+	if len(r.Query) > 0 {
+		x.req.query = quickQuery
+	}
 	if h.serve(context.Background(), &x.req, &x.resp); x.resp.slow {
 		return b, false
 	}

@@ -9,17 +9,18 @@ import (
 )
 
 // TestQuick: what may be answered while others wait is a get of a small file, or of a key that is
-// not there, by who need not say who he is.
+// not there, by who need not say who he is, and with a quorum if nobody is to be asked for it.
 func TestQuick(t *testing.T) {
 	h, node := newTestHandler(Options{})
 	put(t, node, "/a", "x")
 	put(t, node, "/small", strings.Repeat("x", maxQuick))
 	put(t, node, "/large", strings.Repeat("x", maxQuick+1))
 	put(t, node, "/dir/b", "x")
+	query := ""
 	get := func(path string) (*response, uint64) {
 		before := h.node.Tree().Stats()
 		resp := new(response)
-		h.serve(t.Context(), &request{method: "GET", path: keysPath + path, quick: true}, resp)
+		h.serve(t.Context(), &request{method: "GET", path: keysPath + path, query: query, quick: true}, resp)
 		after := h.node.Tree().Stats()
 		return resp, after.GetsSuccess + after.GetsFail - before.GetsSuccess - before.GetsFail
 	}
@@ -45,7 +46,13 @@ func TestQuick(t *testing.T) {
 	}
 	node.unready = true
 	slow("before the node is ready", "/a")
-	node.unready = false
+	query = quickQuery
+	if resp, counted := get("/a"); resp.slow || resp.status != 200 || counted != 1 {
+		t.Errorf("with a quorum: %.300q, slow: %v, counted as %d gets", resp.body, resp.slow, counted)
+	}
+	node.hang = true
+	slow("a quorum that has to be asked", "/a")
+	node.unready, node.hang = false, false
 	enableAuth(t, h)
 	slow("with authentication", "/a")
 }

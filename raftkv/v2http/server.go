@@ -84,6 +84,7 @@ func newClientServer(h ClientHandler, log *slog.Logger, crowd int) *ClientServer
 	s.loop = http1.New(http1.Config{
 		Handler:    p,
 		Quick:      p.Quick,
+		QuickQuery: quickQuery,
 		Crowd:      crowd,
 		HandOver:   func(conn net.Conn, early []byte) bool { return serveOn(s.std, conn, early) },
 		HeaderTime: headerTime,

@@ -12,13 +12,13 @@ const (
 )
 
 // isQuick reports whether it looks as if r can be answered at once.
-func (r *Request) isQuick() bool {
-	return r.Method == "GET" && r.Length == 0 && len(r.Query) == 0 && r.Authorization == nil
+func (l *Loop) isQuick(r *Request) bool {
+	return r.Method == "GET" && r.Length == 0 && r.Authorization == nil && (len(r.Query) == 0 || string(r.Query) == l.config.QuickQuery)
 }
 
 // count counts the quick requests in a row.
 func (c *conn) count() {
-	if c.row++; !c.req.isQuick() {
+	if c.row++; !c.loop.isQuick(&c.req) {
 		c.row = 0
 	}
 }

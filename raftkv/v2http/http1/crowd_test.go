@@ -31,7 +31,7 @@ func quickEcho(r *Request, b []byte) ([]byte, bool) {
 func inCrowd(t *testing.T) *pair {
 	t.Helper()
 	p := freshTCP(t)
-	p.loop.config.Quick, p.loop.config.Crowd = quickEcho, 1
+	p.loop.config.Quick, p.loop.config.QuickQuery, p.loop.config.Crowd = quickEcho, "quick", 1
 	p.joinsAfter(shortestRow)
 	return p
 }
@@ -115,6 +115,7 @@ func TestCrowdInOrder(t *testing.T) {
 		{request("/c") + request("/slow") + request("/d"), false, []string{"GET /c ", "GET /slow ", "GET /d "}},
 		{request("/c") + put + request("/d"), false, []string{"GET /c ", "PUT /b body", "GET /d "}},
 		{request("/c?x"), false, []string{"GET /c "}},
+		{request("/c?quick") + request("/c"), true, []string{"GET /c ", "GET /c "}},
 		{request("/c") + strings.Repeat(request("/d"), 2*MaxHead/len(request("/d"))), false, []string{"GET /c ", "GET /d "}},
 	} {
 		p := inCrowd(t)

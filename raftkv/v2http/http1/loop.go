@@ -49,16 +49,17 @@ type Client interface {
 	Close()
 }
 
-// Config configures a Loop. All fields but Quick and Crowd are needed.
+// Config configures a Loop. All fields but those of Quick are needed.
 type Config struct {
 	Handler Handler
 
-	// Quick appends the answer to a GET without a query to b, if that neither waits nor takes
-	// long, and reports whether it does; if not, Serve is called. Others wait for it meanwhile.
-	// If it is set, and there are Crowd connections or more, those with such requests share
-	// goroutines, as far as the system has a way for that.
-	Quick func(r *Request, b []byte) ([]byte, bool)
-	Crowd int
+	// Quick appends the answer to a GET without a query, or with QuickQuery, to b, if that neither
+	// waits nor takes long, and reports whether it does; if not, Serve is called. Others wait for
+	// it meanwhile. If it is set, and there are Crowd connections or more, those with such requests
+	// share goroutines, as far as the system has a way for that.
+	Quick      func(r *Request, b []byte) ([]byte, bool)
+	QuickQuery string
+	Crowd      int
 
 	// HandOver gives a connection without deadlines to another server. early is what has
 	// been read of it, nil if nothing. It reports false if that server takes no more.
