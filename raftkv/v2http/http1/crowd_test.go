@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 )
 
 // quickEcho answers as echo does, if it does not take long.
@@ -193,90 +192,4 @@ func TestCrowdHoldsNobodyUp(t *testing.T) {
 	others()
 	p.echo.wait <- struct{}{}
 	p.want("GET /wait ")
-}
-
-// TestCrowdCloses: a member is closed if its client closes or has ended its side, the handler
-// panics, or nothing comes for too long. The others stay.
-func TestCrowdCloses(t *testing.T) {
-	p := inCrowd(t)
-	p.Close()
-	p.loop.running.Wait()
-
-	p = inCrowd(t)
-	p.send(request("/panic"))
-	p.closes(0, time.Minute)
-	p.loop.running.Wait()
-	if got := p.log.String(); !strings.Contains(got, "on the way") {
-		t.Errorf("the log has %q", got)
-	}
-
-	for range 20 {
-		p = inCrowd(t)
-		p.send(request("/a"))
-		if err := p.Conn.(*net.TCPConn).CloseWrite(); err != nil {
-			t.Fatal(err)
-		}
-		p.want("GET /a ")
-		p.closes(0, probeTime+slack+time.Minute)
-	}
-
-	p = freshTCP(t)
-	p.loop.config.Quick, p.loop.config.IdleTime = quickEcho, 300*time.Millisecond
-	p.joinsAfter(shortestRow)
-	p.closes(0, time.Minute)
-	p.loop.running.Wait()
-}
-
-// TestCrowdShutdown: a member that waits is closed at once, what it has begun is answered.
-func TestCrowdShutdown(t *testing.T) {
-	p := inCrowd(t)
-	if err := p.loop.Shutdown(t.Context()); err != nil {
-		t.Error(err)
-	}
-	p.closes(0, time.Minute)
-
-	p = inCrowd(t)
-	p.loop.Close()
-	p.closes(0, time.Minute)
-	p.loop.running.Wait()
-
-	p = inCrowd(t)
-	entered, leave := make(chan struct{}), make(chan struct{})
-	p.loop.config.Handler = &stubborn{entered, leave}
-	p.send(request("/slow"))
-	<-entered
-	p.sending.Go(func() {
-		if err := p.loop.Shutdown(t.Context()); err != nil {
-			t.Error(err)
-		}
-	})
-	close(leave)
-	p.want("")
-	p.sending.Wait()
-	p.closes(0, time.Minute)
-}
-
-// TestCrowdShutdownMidway: connections come and go while the loop is shut down, and all end.
-func TestCrowdShutdownMidway(t *testing.T) {
-	for range 50 {
-		p := inCrowd(t)
-		p.sending.Go(func() {
-			for {
-				// An error is that of a server that has closed.
-				if _, err := p.Write([]byte(request("/a") + request("/slow"))); err != nil {
-					return
-				}
-			}
-		})
-		p.want("GET /a ")
-		p.sending.Go(func() {
-			for _, err := p.r.ReadByte(); err == nil; _, err = p.r.ReadByte() {
-			}
-		})
-		if err := p.loop.Shutdown(t.Context()); err != nil {
-			t.Error(err)
-		}
-		p.Close()
-		p.sending.Wait()
-	}
 }
