@@ -193,43 +193,67 @@ func (l *aheadLog) writeLoop() {
 	}
 }
 
-// writeTail writes until there is nothing left, or a write fails.
+// writeTail writes until there is nothing left, or a write fails. What is large is written
+// while the disk syncs what was before it, and all that was written meanwhile is synced at once: see
+// logPipe.
 func (l *aheadLog) writeTail() {
+	held := 0 // entries that are in the file, and not to be synced yet
 	for {
-		l.mu.Lock()
-		es := bounded(l.tail[l.begun:])
-		l.begun += len(es)
-		l.mu.Unlock()
-		if len(es) == 0 || l.writePart(es) != nil { // the node has been told
+		es := l.nextPart()
+		var err error
+		switch {
+		case len(es) > 0 && held == 0 && sizeOf(es) < pipedBytes:
+			err = l.writePart(es)
+		case len(es) > 0:
+			held += len(es)
+			if err = l.logStore.begin(es); err == nil && l.pipe.turn.try() {
+				held = l.commit(held)
+			}
+		case held == 0:
+			return
+		default:
+			select {
+			case l.pipe.turn <- struct{}{}:
+				held = l.commit(held)
+			case <-l.wake:
+			}
+		}
+		if err != nil { // the node has been told
 			return
 		}
 	}
 }
 
-// writePart writes a part of the tail. If that is large it may be on its way to the disk
-// still when writePart returns, and then nothing else is: see logPipe.
+// nextPart returns the next entries that are to be written.
+func (l *aheadLog) nextPart() []*raft.Log {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	es := bounded(l.tail[l.begun:])
+	l.begun += len(es)
+	return es
+}
+
+// writePart writes a part of the tail to the disk.
 func (l *aheadLog) writePart(es []*raft.Log) error {
-	if sizeOf(es) < pipedBytes {
-		l.pipe.turn <- struct{}{}
-		defer l.pipe.turn.give()
-		err := l.logStore.StoreLogs(es)
-		if err == nil {
-			l.wrote(len(es))
-		}
-		return err
-	}
-	sync, err := l.logStore.begin(es)
-	if err != nil {
-		return err
-	}
 	l.pipe.turn <- struct{}{}
+	defer l.pipe.turn.give()
+	err := l.logStore.StoreLogs(es)
+	if err == nil {
+		l.wrote(len(es))
+	}
+	return err
+}
+
+// commit has the next count entries of the tail synced, in its turn. It returns 0.
+func (l *aheadLog) commit(count int) int {
+	sync := l.logStore.commit()
 	go func() { // close waits for its turn
 		defer l.pipe.turn.give()
 		if sync() == nil {
-			l.wrote(len(es))
+			l.wrote(count)
 		}
 	}()
-	return nil
+	return 0
 }
 
 // wrote notes that the first count entries of the tail are on the disk.

@@ -17,7 +17,6 @@ import (
 type logFiles struct {
 	types.VFS
 	fail func(error)
-	pipe *logPipe
 }
 
 // Create makes a file of the full size.
@@ -27,16 +26,7 @@ func (l logFiles) Create(dir, name string, size uint64) (types.WritableFile, err
 		l.fail(fmt.Errorf("making a new file of the log: %w", err))
 		return nil, err
 	}
-	return pipedFile{f, l.pipe}, nil
-}
-
-// OpenWriter opens a file to go on with it.
-func (l logFiles) OpenWriter(dir, name string) (types.WritableFile, error) {
-	f, err := l.VFS.OpenWriter(dir, name)
-	if err != nil {
-		return nil, err
-	}
-	return pipedFile{f, l.pipe}, nil
+	return f, nil
 }
 
 // SyncDir makes the names in a directory durable.

@@ -16,7 +16,6 @@ import (
 	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
 	"github.com/hashicorp/raft-wal/fs"
-	"github.com/hashicorp/raft-wal/segment"
 	"github.com/hashicorp/raft-wal/types"
 )
 
@@ -40,7 +39,7 @@ func TestCutDoesNotWaitForFiles(t *testing.T) {
 	dir := t.TempDir()
 	slow := &slowDeletes{VFS: fs.New(), begin: make(chan struct{})}
 	remover := &fileRemover{VFS: slow, log: slog.New(slog.DiscardHandler)}
-	log, err := wal.Open(dir, wal.WithSegmentSize(1<<20), wal.WithSegmentFiler(segmentFiles{segment.NewFiler(dir, remover), nil}))
+	log, err := wal.Open(dir, wal.WithSegmentSize(1<<20), wal.WithSegmentFiler(newSegmentFiles(dir, remover, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,57 +4,108 @@
 package raftkv
 
 import (
-	"errors"
 	"io"
+	"slices"
 
+	"github.com/hashicorp/raft"
 	"github.com/hashicorp/raft-wal/types"
 )
 
-// pipedBytes is how large a batch must be to be synced by a goroutine of its own.
+// pipedBytes is how large entries must be together to be synced by a goroutine of its own.
 const pipedBytes = 128 << 10
 
-// A logPipe lets a batch of entries be encoded and written to the log's file while the disk
-// still syncs the batch before. raft-wal does one after the other, and with large values the
-// processor has nearly as much to do with a batch as the disk.
+// A logPipe lets entries be written to the log's file while the disk still syncs those before.
+// raft-wal does one after the other, and with large values the processor has nearly as much to
+// do with them as the disk.
 //
-// raft-wal writes a batch by one call, its commit frame last, and then syncs the file. While
-// the pipe holds a batch, the file takes all of it but that frame, and the sync does
-// nothing. The frame follows, and a sync, when the batch before is on the disk. So, as ever, a
-// batch that is whole in the file says that all before it are on the disk, which laterBatch
-// depends on, and what a crash leaves behind the last whole batch is what it may leave of one
-// that was cut short.
+// While the pipe holds what is written, the file takes the entries without the commit frame that
+// makes a batch of them. The frame follows, and a sync, when the batch before is on the disk, and then
+// is that of all that have been written meanwhile: a sync takes as long for few as for many. So, as
+// ever, a batch that is whole in the file says that all before it are on the disk, which
+// laterBatch depends on, and what a crash leaves behind the last whole batch is what it may
+// leave of one that was cut short.
 //
-// The last batch of a file is not held: the list of files is about to say that the file is
-// complete. Nor is the first, which moves the mark.
+// The end of a file is not held: the list of files is about to say that the file is
+// complete. Nor is the first batch, which moves the mark.
 //
 // But for its turn a pipe is used by one goroutine at a time, which writes to the log.
 type logPipe struct {
-	holds bool       // a batch that is written now is held
-	held  *heldBatch // nil if none is
-	turn  turn       // taken while a batch is synced
+	holds bool           // what is written now is held
+	open  *segmentWriter // has entries that are held; nil if there are none
+	left  []*raft.Log    // entries that are being written; their large data is taken from here
+	turn  turn           // taken while a batch is synced
 }
 
 func newLogPipe() *logPipe { return &logPipe{turn: newTurn()} }
 
-// hold calls write, which writes a batch, and returns the batch if it is not on the disk.
-func (p *logPipe) hold(write func() error) (*heldBatch, error) {
+// hold calls write, which writes entries that are not on the disk before the next commit is.
+func (p *logPipe) hold(write func() error) error {
 	p.holds = true
 	err := write()
-	held := p.held
-	p.holds, p.held = false, nil
-	return held, err
+	p.holds = false
+	return err
 }
 
-// settle makes a batch that is held durable, after the one before.
+// holding reports whether what w writes is held.
+func (p *logPipe) holding(w *segmentWriter) bool {
+	if p == nil || !p.holds {
+		return false
+	}
+	p.open = w
+	return true
+}
+
+// commit ends the batch of what is held. The caller has the turn, and finishes it.
+func (p *logPipe) commit() *heldBatch {
+	w := p.open
+	if w == nil {
+		return nil
+	}
+	p.open = nil
+	return w.commit()
+}
+
+// settle makes what is held durable, after the batch before.
 func (p *logPipe) settle() error {
-	if p == nil || p.held == nil {
+	if p == nil || p.open == nil {
 		return nil
 	}
 	p.turn <- struct{}{}
 	defer p.turn.give()
-	held := p.held
-	p.held = nil
-	return held.finish()
+	return p.commit().finish()
+}
+
+// leaveOut has store store entries without their large data, so that raft-wal does not copy
+// it: dataOf has it for the file.
+func (p *logPipe) leaveOut(es []*raft.Log, store func([]*raft.Log) error) error {
+	var short []*raft.Log
+	for i, e := range es {
+		if len(e.Data) < directBytes {
+			continue
+		}
+		if short == nil {
+			short = slices.Clone(es)
+		}
+		c := *e
+		c.Data, short[i] = nil, &c
+	}
+	if short == nil {
+		return store(es)
+	}
+	p.left = es
+	defer func() { p.left = nil }()
+	return store(short)
+}
+
+// dataOf returns the data of an entry that was left out, nil if none was.
+func (p *logPipe) dataOf(index uint64) []byte {
+	if p == nil || len(p.left) == 0 {
+		return nil
+	}
+	if data := p.left[index-p.left[0].Index].Data; len(data) >= directBytes {
+		return data
+	}
+	return nil
 }
 
 // A heldBatch is in its file but for its commit frame. A nil one is on the disk.
@@ -73,41 +124,4 @@ func (b *heldBatch) finish() error {
 		return err
 	}
 	return b.file.Sync()
-}
-
-// A pipedFile is a file of the log.
-type pipedFile struct {
-	types.WritableFile
-	pipe *logPipe
-}
-
-// WriteAt writes a batch, without its commit frame if the pipe holds it.
-func (f pipedFile) WriteAt(p []byte, at int64) (int, error) {
-	n := len(p) - frameHeader
-	if !f.pipe.holds || n < 0 || p[n] != frameCommit {
-		return f.WritableFile.WriteAt(p, at)
-	}
-	b := &heldBatch{file: f.WritableFile, at: at + int64(n)}
-	copy(b.commit[:], p[n:])
-	if n, err := f.WritableFile.WriteAt(p[:n], at); err != nil && err != io.EOF {
-		return n, err
-	}
-	f.pipe.held = b
-	return len(p), nil
-}
-
-// Sync makes what was written durable, unless it is held.
-func (f pipedFile) Sync() error {
-	if f.pipe.held != nil {
-		return nil
-	}
-	return f.WritableFile.Sync()
-}
-
-// Seek is for nextData.
-func (f pipedFile) Seek(offset int64, whence int) (int64, error) {
-	if s, ok := f.WritableFile.(io.Seeker); ok {
-		return s.Seek(offset, whence)
-	}
-	return 0, errors.ErrUnsupported
 }

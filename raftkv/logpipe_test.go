@@ -6,13 +6,13 @@ package raftkv
 import (
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
 	"github.com/hashicorp/raft-wal/fs"
-	"github.com/hashicorp/raft-wal/segment"
 	"github.com/hashicorp/raft-wal/types"
 )
 
@@ -21,6 +21,7 @@ type heldSyncs struct {
 	types.VFS
 	begun chan struct{} // receives when a sync begins
 	let   chan struct{} // closed to let all go
+	count atomic.Int64  // of syncs
 }
 
 func (h *heldSyncs) Create(dir, name string, size uint64) (types.WritableFile, error) {
@@ -34,6 +35,7 @@ type heldFile struct {
 }
 
 func (f heldFile) Sync() error {
+	f.held.count.Add(1)
 	select {
 	case f.held.begun <- struct{}{}:
 		<-f.held.let
@@ -53,12 +55,12 @@ func newPipedLog(t *testing.T, files types.VFS) *pipedLog {
 	dir := t.TempDir()
 	fail := sync.OnceFunc(func() { t.Error("the log has failed") })
 	pipe := newLogPipe()
-	vfs := logFiles{files, func(error) { fail() }, pipe}
+	vfs := logFiles{files, func(error) { fail() }}
 	meta, _, err := openLogMeta(filepath.Join(dir, "meta"), func(error) { fail() })
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := wal.Open(dir, wal.WithSegmentSize(1<<20), wal.WithMetaStore(meta), wal.WithSegmentFiler(segmentFiles{segment.NewFiler(dir, vfs), pipe}))
+	w, err := wal.Open(dir, wal.WithSegmentSize(1<<20), wal.WithMetaStore(meta), wal.WithSegmentFiler(newSegmentFiles(dir, vfs, pipe)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,9 +101,12 @@ func (l *pipedLog) scan() segmentScan {
 
 // newHeldLog returns a log with one entry on the disk, and a second one, large, whose sync goes
 // on until let is called.
-func newHeldLog(t *testing.T) (l *pipedLog, let func()) {
-	held := &heldSyncs{fs.New(), make(chan struct{}), make(chan struct{})}
-	let = sync.OnceFunc(func() { close(held.let) })
+func newHeldLog(t *testing.T) (l *pipedLog, let func() *heldSyncs) {
+	held := &heldSyncs{VFS: fs.New(), begun: make(chan struct{}), let: make(chan struct{})}
+	let = sync.OnceValue(func() *heldSyncs {
+		close(held.let)
+		return held
+	})
 	first := make(chan struct{})
 	go func() { // the first batch of a file is not held
 		defer close(first)
@@ -109,7 +114,7 @@ func newHeldLog(t *testing.T) (l *pipedLog, let func()) {
 		held.let <- struct{}{}
 	}()
 	l = newPipedLog(t, held)
-	t.Cleanup(let) // before the log is closed
+	t.Cleanup(func() { let() }) // before the log is closed
 	l.store(1, 100)
 	<-first
 	l.store(2, pipedBytes)
@@ -131,6 +136,26 @@ func TestPipe(t *testing.T) {
 		t.Fatal(err)
 	}
 	if s := l.scan(); s.entries != 3 || s.garbage != s.end {
+		t.Errorf("%d entries are whole in the end, and there is more up to %d", s.entries, s.garbage)
+	}
+}
+
+// TestPipeSyncsAllAtOnce: what was written during a sync has the next one together, and is one
+// batch: were there two, a crash could leave the second alone, as if the first had been damaged.
+func TestPipeSyncsAllAtOnce(t *testing.T) {
+	l, let := newHeldLog(t)
+	for i := uint64(3); i < 6; i++ {
+		l.store(i, pipedBytes)
+		eventually(t, "an entry to be written", func() bool { return l.scan().garbage > l.scan().end+int64(i-2)*pipedBytes })
+	}
+	syncs := let()
+	if err := l.waitDurable(3); err != nil {
+		t.Fatal(err)
+	}
+	if l.durably(9) != 5 || syncs.count.Load() != 3 {
+		t.Errorf("%d entries are on the disk after %d syncs", l.durably(9), syncs.count.Load())
+	}
+	if s := l.scan(); s.entries != 5 || s.garbage != s.end {
 		t.Errorf("%d entries are whole in the end, and there is more up to %d", s.entries, s.garbage)
 	}
 }

@@ -37,10 +37,21 @@ type segmentScan struct {
 	end     int64  // of the last of these batches
 	index   int64  // where the last of them has the offsets of all entries; 0 if it does not seal the file
 	garbage int64  // end of what follows, without the zeros at the file's end; it equals end if nothing does
+
+	offsets *[]uint32 // if not nil, gets where entries begin, also those of a batch that is not all there
 }
 
 // scanSegment reads a whole file, and stops at the first batch that is not all there.
 func scanSegment(f io.ReaderAt) (segmentScan, error) { return scanEntries(f, nil) }
+
+// scanOffsets is scanSegment without what follows the last whole batch, and returns where each
+// entry of the others begins.
+func scanOffsets(f io.ReaderAt) (segmentScan, []uint32, error) {
+	var offsets []uint32
+	s := segmentScan{offsets: &offsets}
+	err := s.read(f, nil)
+	return s, offsets[:s.entries], err
+}
 
 // maxEntry is the longest entry that scanEntries shows, in bytes; what is longer is damage.
 const maxEntry = 64 << 20
@@ -50,18 +61,25 @@ const maxEntry = 64 << 20
 // valid until then.
 func scanEntries(f io.ReaderAt, show func(entry []byte) bool) (segmentScan, error) {
 	var s segmentScan
+	err := s.read(f, show)
+	if err == nil {
+		s.garbage, err = lastNonZero(f, s.end)
+	}
+	return s, err
+}
+
+// read reads up to the first batch that is not all there.
+func (s *segmentScan) read(f io.ReaderAt, show func(entry []byte) bool) error {
 	r := bufio.NewReaderSize(io.NewSectionReader(f, 0, math.MaxInt64), 64<<10)
 	sum := crc32.New(castagnoli)
-	if _, err := io.CopyN(sum, r, segmentHeader); err == nil {
-		if err := s.batches(r, sum.Sum32(), show); err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-			return s, err
-		}
-	} else if !errors.Is(err, io.EOF) {
-		return s, err
+	_, err := io.CopyN(sum, r, segmentHeader)
+	if err == nil {
+		err = s.batches(r, sum.Sum32(), show)
 	}
-	var err error
-	s.garbage, err = lastNonZero(f, s.end)
-	return s, err
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil
+	}
+	return err
 }
 
 // batches reads frames up to the first that does not fit, or to an error.
@@ -79,6 +97,9 @@ func (s *segmentScan) batches(r io.Reader, sum uint32, show func([]byte) bool) e
 		switch head[0] {
 		case frameEntry:
 			entries++
+			if s.offsets != nil {
+				*s.offsets = append(*s.offsets, uint32(at-frameHeader))
+			}
 		case frameIndex:
 			index = at
 		case frameCommit:

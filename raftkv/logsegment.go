@@ -4,6 +4,7 @@
 package raftkv
 
 import (
+	"errors"
 	"sync"
 	"time"
 
@@ -12,40 +13,53 @@ import (
 )
 
 // segmentFiles are the files of the log, for raft-wal, which keeps the writer of each file
-// for as long as there is the file, to read from it. A writer has a buffer as large as its
-// largest write: 2 MiB after a value of 1 MiB, for each 16 MiB of log. So when a file is full a
-// reader takes the place of its writer.
+// for as long as there is the file, to read from it, and with it its buffer. So when a file is
+// full a reader takes the place of its writer.
 type segmentFiles struct {
 	*segment.Filer
+	dir  string
+	vfs  types.VFS
 	pipe *logPipe // may be nil
+}
+
+// newSegmentFiles returns the files in a directory, with a pipe or nil.
+func newSegmentFiles(dir string, vfs types.VFS, pipe *logPipe) segmentFiles {
+	return segmentFiles{segment.NewFiler(dir, vfs), dir, vfs, pipe}
 }
 
 // Create makes a new file.
 func (f segmentFiles) Create(info types.SegmentInfo) (types.SegmentWriter, error) {
-	w, err := f.Filer.Create(info)
+	file, err := f.vfs.Create(f.dir, segment.FileName(info), uint64(info.SizeLimit))
 	if err != nil {
 		return nil, err
 	}
-	return &logSegment{files: f.Filer, pipe: f.pipe, info: info, w: w, r: w}, nil
+	return f.segment(info, newSegmentWriter(info, file, f.pipe)), nil
 }
 
 // RecoverTail opens the last file after a crash.
 func (f segmentFiles) RecoverTail(info types.SegmentInfo) (types.SegmentWriter, error) {
-	w, err := f.Filer.RecoverTail(info)
+	file, err := f.vfs.OpenWriter(f.dir, segment.FileName(info))
 	if err != nil {
 		return nil, err
 	}
-	return &logSegment{files: f.Filer, pipe: f.pipe, info: info, w: w, r: w}, nil
+	w, err := recoverSegmentWriter(info, file, f.pipe)
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return f.segment(info, w), nil
+}
+
+func (f segmentFiles) segment(info types.SegmentInfo, w *segmentWriter) *logSegment {
+	return &logSegment{files: f.Filer, info: info, w: w, r: w}
 }
 
 // A logSegment is a file of the log that was written to by this process.
 type logSegment struct {
 	files *segment.Filer
-	pipe  *logPipe
 
 	mu   sync.RWMutex
 	info types.SegmentInfo   // MaxIndex and IndexStart are set when it is full
-	w    types.SegmentWriter // nil when it is full
+	w    *segmentWriter      // nil when it is full
 	r    types.SegmentReader // the writer, or what has taken its place
 }
 
@@ -60,9 +74,6 @@ func (s *logSegment) Append(entries []types.LogEntry) error {
 		return err
 	}
 	if sealed, start, err := w.Sealed(); sealed && err == nil {
-		if err := s.pipe.settle(); err != nil {
-			return err
-		}
 		s.full(start)
 	}
 	return nil
@@ -82,7 +93,7 @@ func (s *logSegment) full(indexStart uint64) {
 	s.info, s.w, s.r = info, nil, r
 }
 
-func (s *logSegment) writer() types.SegmentWriter {
+func (s *logSegment) writer() *segmentWriter {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.w

@@ -11,7 +11,6 @@ import (
 	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
 	"github.com/hashicorp/raft-wal/fs"
-	"github.com/hashicorp/raft-wal/segment"
 	"github.com/hashicorp/raft-wal/types"
 )
 
@@ -33,7 +32,7 @@ func (f *writersOf) Create(info types.SegmentInfo) (types.SegmentWriter, error) 
 // everything can be read, before and after the log is opened again, and cut at both ends.
 func TestFullSegmentsHaveNoWriter(t *testing.T) {
 	dir := t.TempDir()
-	files := &writersOf{segmentFiles: segmentFiles{segment.NewFiler(dir, fs.New()), nil}}
+	files := &writersOf{segmentFiles: newSegmentFiles(dir, fs.New(), nil)}
 	log := openWAL(t, dir, files)
 	value := func(i uint64) []byte { return bytes.Repeat([]byte{byte(i)}, 200<<10) }
 	check := func(first, last uint64) {

@@ -33,8 +33,9 @@ type logStore struct {
 	fail  func(error)
 	grown chan struct{} // capacity one; receives when the log has reached a limit
 
-	pipe    *logPipe // of the files
-	cutting turn     // taken while the log is cut, and while its mark is moved
+	pipe    *logPipe  // of the files
+	since   time.Time // when begin was called first after commit
+	cutting turn      // taken while the log is cut, and while its mark is moved
 
 	writes  Histogram     // StoreLogs that have succeeded
 	written atomic.Uint64 // bytes of their entries
@@ -85,19 +86,25 @@ func (l *logStore) StoreLogs(es []*raft.Log) error {
 	})
 }
 
-// begin is StoreLogs in two steps: the entries are on the disk when sync returns without an
-// error. It may be called in another goroutine, when it is the pipe's turn.
-func (l *logStore) begin(es []*raft.Log) (sync func() error, err error) {
-	start := time.Now()
-	var held *heldBatch
-	err = l.write("writing to the log", func() error {
-		held, err = l.pipe.hold(func() error { return l.LogStore.StoreLogs(es) })
-		return err
-	})
-	if err != nil {
-		return nil, err
+// begin writes entries that commit makes durable.
+func (l *logStore) begin(es []*raft.Log) error {
+	if l.since.IsZero() {
+		l.since = time.Now()
 	}
-	l.measure(es...)
+	err := l.write("writing to the log", func() error {
+		return l.pipe.hold(func() error { return l.LogStore.StoreLogs(es) })
+	})
+	if err == nil {
+		l.measure(es...)
+	}
+	return err
+}
+
+// commit returns what makes the entries durable that begin has written since the last
+// call. It may be called in another goroutine. The caller has the pipe's turn until then.
+func (l *logStore) commit() (sync func() error) {
+	start, held := l.since, l.pipe.commit()
+	l.since = time.Time{}
 	return func() error {
 		return l.write("writing to the log", func() error {
 			err := held.finish()
@@ -106,7 +113,7 @@ func (l *logStore) begin(es []*raft.Log) (sync func() error, err error) {
 			}
 			return err
 		})
-	}, nil
+	}
 }
 
 // DeleteRange removes entries, but for those that are to be kept, unless all are to go. A

@@ -13,7 +13,6 @@ import (
 	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
 	"github.com/hashicorp/raft-wal/fs"
-	"github.com/hashicorp/raft-wal/segment"
 	"github.com/hashicorp/raft-wal/types"
 )
 
@@ -30,7 +29,7 @@ func (n *Node) openLog(log hclog.Logger) (err error) {
 	remover := &fileRemover{VFS: files, log: n.log}
 	n.removing = &remover.removing
 	n.pipe = newLogPipe()
-	files = logFiles{remover, n.fail, n.pipe}
+	files = logFiles{remover, n.fail}
 	if n.logMeta, err = n.dir.openLogMeta(files, n.fail); err != nil {
 		return err
 	}
@@ -40,7 +39,7 @@ func (n *Node) openLog(log hclog.Logger) (err error) {
 		return err
 	}
 	n.wal, err = wal.Open(n.dir.wal(), wal.WithLogger(log), wal.WithSegmentSize(n.cfg.segmentSize()),
-		wal.WithMetaStore(n.logMeta), wal.WithSegmentFiler(segmentFiles{segment.NewFiler(n.dir.wal(), files), n.pipe}))
+		wal.WithMetaStore(n.logMeta), wal.WithSegmentFiler(newSegmentFiles(n.dir.wal(), files, n.pipe)))
 	if err != nil {
 		return err
 	}
@@ -143,7 +142,7 @@ type markedLog struct {
 
 // StoreLogs stores entries; they are on the disk when it returns without an error.
 func (l markedLog) StoreLogs(es []*raft.Log) error {
-	if err := l.WAL.StoreLogs(es); err != nil || len(es) == 0 || l.meta.marked() {
+	if err := l.pipe.leaveOut(es, l.WAL.StoreLogs); err != nil || len(es) == 0 || l.meta.marked() {
 		return err
 	}
 	if err := l.pipe.settle(); err != nil {

@@ -21,4 +21,14 @@ func (t turn) take(ctx context.Context) error {
 	}
 }
 
+// try takes the turn if nobody else has it, and reports whether it did.
+func (t turn) try() bool {
+	select {
+	case t <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
 func (t turn) give() { <-t }
