@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"unicode/utf8"
 	"unsafe"
 )
 
@@ -225,4 +226,26 @@ func FuzzAppendString(f *testing.F) {
 			t.Errorf("%q: got %s, want %s", s, got, want)
 		}
 	})
+}
+
+// TestPlainValues: isPlain finds each character that is not copied as it is, wherever it is, in
+// long texts as in short ones.
+func TestPlainValues(t *testing.T) {
+	for _, size := range []int{1, 7, 8, 9, 31, minSearched - 1, minSearched, minSearched + 7, minSearched + 8, minSearched + 13} {
+		text := bytes.Repeat([]byte("abcd efg"), size/8+1)[:size]
+		if !isPlain(string(text)) {
+			t.Fatalf("%d plain characters are not", size)
+		}
+		for _, at := range []int{0, size / 2, max(size-9, 0), max(size-8, 0), size - 1} {
+			was := text[at]
+			for c := range 256 {
+				text[at] = byte(c)
+				want := c < utf8.RuneSelf && string(appendString(nil, string(text))) == `"`+string(text)+`"`
+				if got := isPlain(string(text)); got != want {
+					t.Fatalf("%#x at %d of %d: got %v", c, at, size, got)
+				}
+			}
+			text[at] = was
+		}
+	}
 }
