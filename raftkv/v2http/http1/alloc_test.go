@@ -10,6 +10,7 @@ package http1
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net"
 	"sync/atomic"
 	"testing"
@@ -93,4 +94,46 @@ func TestAllocations(t *testing.T) {
 	if got > 1 { // a date may be made in between
 		t.Errorf("10 requests allocate %v times", got)
 	}
+}
+
+// TestLongBodies: the memory of a long body is used again, and each has what was sent.
+func TestLongBodies(t *testing.T) {
+	theirs, ours := net.Pipe()
+	handler := &bodies{}
+	loop := New(Config{Handler: handler, HeaderTime: 1 << 40, BodyTime: 1 << 40, IdleTime: 1 << 40, StallTime: 1 << 40})
+	var made atomic.Int32
+	loop.bodies.New = func() any { made.Add(1); return new(body) }
+	defer loop.running.Wait()
+	defer theirs.Close()
+	if _, err := loop.Listener(&listenOnce{conn: ours}).Accept(); err != errLast {
+		t.Fatal(err)
+	}
+	buf := make([]byte, 1<<10)
+	for i := range 50 {
+		sent := bytes.Repeat([]byte{byte('a' + i%20)}, MaxBody-i)
+		head := fmt.Appendf(nil, "PUT /a HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", len(sent))
+		if _, err := theirs.Write(append(head, sent...)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := theirs.Read(buf); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(handler.last, sent) {
+			t.Fatalf("request %d: the body is another", i)
+		}
+	}
+	if got := made.Load(); got > 10 {
+		t.Errorf("50 bodies have taken new memory %d times", got)
+	}
+}
+
+// bodies is a handler that remembers the last body.
+type bodies struct {
+	fixed
+	last []byte
+}
+
+func (b *bodies) Serve(ctx context.Context, r *Request, client Client) {
+	b.last = bytes.Clone(r.Body)
+	b.fixed.Serve(ctx, r, client)
 }

@@ -28,6 +28,7 @@ type conn struct {
 	state atomic.Int32 // active while an answer is open
 
 	buf        *buffer // nil while there is nothing in it
+	body       *body   // that of a request which is long; nil if it is not
 	start, end int     // what has been read and not consumed
 	req        Request
 	later      bool // there was a request before that
@@ -151,7 +152,7 @@ func (c *conn) run() fate {
 	r.date = c.loop.dates.at(r.Began)
 	r.Close = r.Close || c.loop.ending.Load()
 	c.loop.config.Handler.Serve(c.loop.ctx, r, c)
-	r.Body = nil
+	c.releaseBody()
 	c.count()
 	// After an open answer, as net/http, which is given the connection anew then.
 	c.later = !c.open
@@ -165,7 +166,8 @@ func (c *conn) run() fate {
 }
 
 // readBody reads the body of the request whose head has n bytes. If it does not fit into
-// the buffer it becomes one of its own, which grows as it comes.
+// the buffer it becomes one of its own, which grows as it comes, or takes one that is kept when
+// there is something in it.
 func (c *conn) readBody(n int) {
 	r := &c.req
 	have := c.buf[c.start+n : c.end]
@@ -174,15 +176,15 @@ func (c *conn) readBody(n int) {
 		c.start += n + r.Length
 		return
 	}
-	r.Body = append(make([]byte, 0, min(r.Length, max(1<<10, 2*len(have)))), have...)
+	r.Body = append(c.roomFor(r.Length, max(1<<10, 2*len(have))), have...)
 	c.start = c.end
 	c.readUntil(time.Now().Add(c.loop.config.BodyTime))
 	for len(r.Body) < r.Length && r.BodyErr == nil {
 		if len(r.Body) == cap(r.Body) {
-			r.Body = append(make([]byte, 0, min(r.Length, 2*cap(r.Body))), r.Body...)
+			r.Body = append(c.roomFor(r.Length, 2*cap(r.Body)), r.Body...)
 		}
 		var m int
-		m, r.BodyErr = c.rwc.Read(r.Body[len(r.Body):cap(r.Body)])
+		m, r.BodyErr = c.rwc.Read(r.Body[len(r.Body):min(cap(r.Body), r.Length)])
 		r.Body = r.Body[:len(r.Body)+m]
 	}
 	switch {
@@ -192,6 +194,24 @@ func (c *conn) readBody(n int) {
 		r.BodyErr = io.ErrUnexpectedEOF // and there is no use in saying that we close
 	default:
 		r.Close = true
+	}
+}
+
+// roomFor returns room for so many bytes of a body of that length, or for all of them.
+func (c *conn) roomFor(length, bytes int) []byte {
+	if bytes < minBody || length < minBody {
+		return make([]byte, 0, min(length, bytes))
+	}
+	c.body = c.loop.bodies.Get().(*body)
+	return c.body[:0]
+}
+
+// releaseBody gives the memory of a body back.
+func (c *conn) releaseBody() {
+	c.req.Body = nil
+	if c.body != nil {
+		c.loop.bodies.Put(c.body)
+		c.body = nil
 	}
 }
 

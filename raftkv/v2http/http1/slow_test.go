@@ -92,6 +92,16 @@ func TestLargeBodyOnTheWay(t *testing.T) {
 				t.Errorf("a body of 1 byte has %d bytes of memory", got)
 			}
 		}
+		for sent := 1; sent < 64<<10; sent += 1 << 10 {
+			p.send(strings.Repeat("x", 1<<10)[:min(1<<10, 64<<10-sent)])
+			synctest.Wait()
+			for c := range p.loop.conns {
+				if got := cap(c.req.Body); got > 5*(sent+1<<10) {
+					t.Errorf("%d bytes of a body have %d bytes of memory", sent, got)
+				}
+			}
+		}
+		p.want("PUT /a " + strings.Repeat("x", 64<<10))
 	})
 }
 
