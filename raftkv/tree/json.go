@@ -39,7 +39,7 @@ func AppendEvent(dst []byte, e *Event) []byte {
 
 // minWhole is the shortest value that AppendEventAround does not copy. A shorter one costs
 // less to copy than to send by itself.
-const minWhole = 256 << 10
+const minWhole = 32 << 10
 
 // AppendEventAround is AppendEvent, but of values that are long and need no escape it calls
 // whole, in their order, with where in the buffer they belong, and does not copy them.
