@@ -6,8 +6,11 @@ package raftkv
 import (
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"sync"
 
+	"github.com/hashicorp/raft-wal/fs"
 	"github.com/hashicorp/raft-wal/types"
 )
 
@@ -87,8 +90,18 @@ func (r *fileRemover) remove() {
 		dir, name := r.files[0][0], r.files[0][1]
 		r.files = r.files[1:]
 		r.mu.Unlock()
-		if err := r.VFS.Delete(dir, name); err != nil {
+		if err := r.removeNow(dir, name); err != nil {
 			r.log.Warn("removing a file of the log, which is left until the next start", "err", err)
 		}
 	}
+}
+
+// removeNow removes a file. On a disk it does not have that made durable, as raft-wal would: the
+// file may be there again after a crash, and every such step makes the next write to the log
+// wait, which with large values fills a file some times a second.
+func (r *fileRemover) removeNow(dir, name string) error {
+	if _, ok := r.VFS.(*fs.FS); ok {
+		return os.Remove(filepath.Join(dir, name))
+	}
+	return r.VFS.Delete(dir, name)
 }

@@ -114,3 +114,23 @@ func walFiles(t *testing.T, dir string) []string {
 	}
 	return all
 }
+
+// TestRemovesFromDisk: on a disk, too, a file goes, and the error of one that does not is logged.
+func TestRemovesFromDisk(t *testing.T) {
+	dir := t.TempDir()
+	var logged strings.Builder
+	remover := &fileRemover{VFS: fs.New(), log: slog.New(slog.NewTextHandler(&logged, nil))}
+	remover.isOpen()
+	if err := os.WriteFile(filepath.Join(dir, "there.wal"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"missing.wal", "there.wal"} {
+		if err := remover.Delete(dir, name); err != nil {
+			t.Error(err)
+		}
+	}
+	remover.removing.Wait()
+	if left := walFiles(t, dir); len(left) != 0 || strings.Count(logged.String(), "missing.wal") != 1 {
+		t.Errorf("there are %q, logged %q", left, logged.String())
+	}
+}
