@@ -27,12 +27,15 @@ const (
 	// collector's work is to find each object; how large they are makes no difference to it.
 	smallObject = 1 << 10
 
-	// leastPercent is what is left of the measure for a heap of few large objects.
-	leastPercent = 25
+	// leastGarbage is how much garbage there may be, in bytes, in a heap of few large objects,
+	// though not more than mostOfFew percent of it, nor less than leastPercent.
+	leastGarbage = 32 << 20
+	mostOfFew    = 25
+	leastPercent = 10
 
 	// percentStep is how far the measure must be from the one in force to be set, for which
 	// everything stops for a moment.
-	percentStep = 10
+	percentStep = 5
 )
 
 // A collector sets how much garbage Go's garbage collector waits for, in percent of what is
@@ -89,7 +92,8 @@ func percentOf(live, objects uint64) int {
 	if live < smallHeap {
 		return 100
 	}
-	return int(min(max(100*smallObject*objects/live, leastPercent), 100))
+	least := min(max(100*leastGarbage/live, leastPercent), mostOfFew)
+	return int(min(max(100*smallObject*objects/live, least), 100))
 }
 
 // loosePercent returns how much garbage there may be beside so many live bytes while a
