@@ -56,7 +56,7 @@ type request struct {
 // do it. While there is no leader Do waits for one, for as long as Config.Timeout. An
 // *tree.Error says that the tree refused it. With any other error the outcome is unknown
 // unless errors.Is(err, ErrNotProposed); it is never tried again here. op must not be
-// changed before Do returns, nor after it returns an unknown outcome.
+// changed before Do returns, nor after it returns an unknown outcome; the event may refer to it.
 func (n *Node) Do(ctx context.Context, op *tree.Op) (*tree.Event, error) {
 	if len(op.Value) > n.cfg.MaxValue || len(op.PrevValue) > n.cfg.MaxValue {
 		return nil, notProposed(fmt.Errorf("value: %w; the limit is %d bytes", ErrTooLarge, n.cfg.MaxValue))

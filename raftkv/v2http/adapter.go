@@ -75,6 +75,7 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, peer bool) (wat
 	if limit := h.bodyLimit(&x.req); limit > 0 && r.Body != http.NoBody {
 		small := r.ContentLength >= 0 && r.ContentLength <= smallUpload
 		if x.req.denied = !small && !h.mayUpload(r.Context(), &x.req); !x.req.denied {
+			x.buffers = &h.buffers
 			x.readBody(w, r, limit)
 		}
 	}

@@ -52,7 +52,7 @@ func (x *exchange) readAll(r io.Reader, length int64, limit int) (string, error)
 	if len(b) > limit {
 		return string(b), nil
 	}
-	whole := append(make([]byte, 0, room(len(b), length)), b...)
+	whole := append(x.roomFor(len(b), length), b...)
 	for len(whole) <= limit {
 		if len(whole) == cap(whole) {
 			whole = append(make([]byte, 0, room(len(whole), length)), whole...)
@@ -60,10 +60,21 @@ func (x *exchange) readAll(r io.Reader, length int64, limit int) (string, error)
 		n, err := r.Read(whole[len(whole):cap(whole)])
 		whole = whole[:len(whole)+n]
 		if err != nil {
-			return unsafe.String(&whole[0], len(whole)), notEOF(err) // nobody else has it
+			return unsafe.String(&whole[0], len(whole)), notEOF(err) // nobody else has it before reset
 		}
 	}
 	return unsafe.String(&whole[0], len(whole)), nil
+}
+
+// roomFor returns what a body, of which have bytes are there, is read to: memory that is used
+// again for the next, if it is long and all of it will fit.
+func (x *exchange) roomFor(have int, length int64) []byte {
+	n := room(have, length)
+	if x.buffers == nil || n <= partSize || int64(n) <= length {
+		return make([]byte, 0, n)
+	}
+	x.long = x.buffers.get(n)
+	return x.long
 }
 
 // notEOF returns err, nil for the end.

@@ -4,12 +4,22 @@
 package v2http
 
 import (
+	"bufio"
 	"bytes"
+	"context"
 	"errors"
+	"fmt"
 	"io"
+	"net"
+	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
+
+	"confd/raftkv"
+	"confd/raftkv/v2http/http1"
 )
 
 // TestReadAll: bodies of all lengths, with their length told, not told, or told wrong, one
@@ -58,5 +68,84 @@ func TestRoom(t *testing.T) {
 		if got := room(maxKept, test.length); got < test.min || got > test.max {
 			t.Errorf("length %d: room for %d bytes, want %d to %d", test.length, got, test.min, test.max)
 		}
+	}
+}
+
+// TestLongBodiesAreKept: the memory of a body is used again after a write that was carried out,
+// and only then: of one that may still be on its way it is not.
+func TestLongBodiesAreKept(t *testing.T) {
+	const size = 1 << 20
+	var b buffers
+	read := func(done bool) *byte {
+		x := exchange{buffers: &b}
+		if _, err := x.readAll(strings.NewReader(strings.Repeat("x", size)), size, size); err != nil {
+			t.Fatal(err)
+		}
+		memory := &x.long[:1][0]
+		x.resp.done = done
+		x.reset()
+		return memory
+	}
+	for range 10 {
+		if lost := read(false); lost == &b.get(size + 1)[:1][0] {
+			t.Fatal("memory is used again that may be looked at")
+		}
+	}
+	again := 0
+	for range 100 {
+		if memory := read(true); memory == &b.get(size + 1)[:1][0] {
+			again++
+		}
+	}
+	if again == 0 {
+		t.Error("no memory is used again")
+	}
+}
+
+// A keptOnes is a plain that remembers which bodies it has kept.
+type keptOnes struct {
+	*plain
+	kept []bool
+}
+
+func (k *keptOnes) Serve(ctx context.Context, r *http1.Request, client http1.Client) {
+	k.plain.Serve(ctx, r, client)
+	k.kept = append(k.kept, r.Kept)
+}
+
+// TestLentBodies: the loop has its memory back after a write that was carried out, and not if
+// that may still be on its way.
+func TestLentBodies(t *testing.T) {
+	h, node := newTestHandler(Options{})
+	handler := &keptOnes{plain: &plain{front: h}}
+	loop := http1.New(http1.Config{Handler: handler, HeaderTime: time.Minute, BodyTime: time.Minute, IdleTime: time.Minute, StallTime: time.Minute})
+	defer loop.Close()
+	theirs, ours := net.Pipe()
+	defer theirs.Close()
+	_, _ = loop.Listener(&oneListener{conn: ours}).Accept() // errOneListener
+	answer := bufio.NewReader(theirs)
+	for _, fails := range []error{nil, raftkv.ErrTimeout, nil} {
+		node.fail = fails
+		request := fmt.Sprintf("PUT /v2/keys/a?noValueOnSuccess=true HTTP/1.1\r\n%sContent-Type: %s\r\nContent-Length: %d\r\n\r\nvalue=%s",
+			hostLine, formType, 60<<10+6, strings.Repeat("x", 60<<10))
+		if _, err := io.WriteString(theirs, request); err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.ReadResponse(answer, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := loop.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if want := []bool{false, true, false}; !slices.Equal(handler.kept, want) {
+		t.Errorf("kept %v, want %v", handler.kept, want)
+	}
+	if e, err := node.View().Get("/a"); err != nil || len(e.Value) != 60<<10 {
+		t.Errorf("the value: %v", err)
 	}
 }

@@ -76,7 +76,10 @@ func (n *fakeNode) Do(ctx context.Context, op *tree.Op) (*tree.Event, error) {
 	if n.fail != nil {
 		return nil, n.fail
 	}
-	e, err := n.tree.Apply(op, n.now().UnixNano())
+	// The tree keeps what it is given, and the caller may use its memory again.
+	given := *op
+	given.Key, given.Value = strings.Clone(op.Key), strings.Clone(op.Value)
+	e, err := n.tree.Apply(&given, n.now().UnixNano())
 	n.tree.Publish()
 	return e, err
 }

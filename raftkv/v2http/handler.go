@@ -20,7 +20,8 @@ import (
 type Node interface {
 	// Do carries out op and returns its event once this node has applied it. A refusal
 	// is a *tree.Error; after any other error the outcome is unknown, unless it is
-	// raftkv.ErrNotProposed. The node gives up by a deadline of its own.
+	// raftkv.ErrNotProposed. The node gives up by a deadline of its own. The memory of op is
+	// used again when its event, which may refer to it, has been sent; after an error it is not.
 	Do(ctx context.Context, op *tree.Op) (*tree.Event, error)
 
 	// Tree returns the node's tree, for watches and statistics.

@@ -156,6 +156,7 @@ func (h *Handler) write(ctx context.Context, k *keyRequest, resp *response) {
 		h.failed(ctx, resp, err)
 		return
 	}
+	resp.done = true
 	status := 200
 	if e.Action == tree.Create || e.Action == tree.Set && e.Prev == nil {
 		status = 201

@@ -42,6 +42,10 @@ type response struct {
 	closes      bool   // Connection: close, since the body was not read to its end
 	slow        bool   // there is no answer, as it would not be quick
 
+	// done says that a write was carried out, so nobody refers to the body of the request any
+	// more. After an error it may still be on its way.
+	done bool
+
 	hasIndex  bool // X-Etcd-Index
 	etcdIndex uint64
 	hasRaft   bool // X-Raft-Index, X-Raft-Term
@@ -92,6 +96,9 @@ type exchange struct {
 	req  request
 	resp response
 	read []byte // for reading a body, and for an event
+
+	buffers *buffers // for long bodies of requests
+	long    []byte   // one of them; nil if there is none
 }
 
 // reset makes x ready for another request.
@@ -109,6 +116,9 @@ func (x *exchange) reset() {
 	}
 	if cap(read) > maxKept {
 		read = nil
+	}
+	if x.resp.done {
+		x.buffers.put(x.long)
 	}
 	clear(x.resp.parts)
 	clear(x.resp.inserts)

@@ -8,6 +8,7 @@ import (
 	"context"
 	"strconv"
 	"time"
+	"unsafe"
 
 	"confd/raftkv/v2http/http1"
 )
@@ -72,6 +73,7 @@ func (p *plain) Serve(ctx context.Context, r *http1.Request, client http1.Client
 	took := time.Since(r.Began)
 	h.meters.observe(&x.req, &x.resp, took)
 	r.Ready = r.Began.Add(took)
+	r.Kept = !x.resp.done
 	if x.resp.watcher != nil {
 		p.watch(h, x, r, client)
 		return
@@ -108,7 +110,12 @@ func (p *plain) Quick(r *http1.Request, b []byte) ([]byte, bool) {
 
 // fill sets the request.
 func (x *exchange) fill(r *http1.Request, client http1.Client) {
-	x.req = request{method: r.Method, path: string(r.Path), query: string(r.Query), contentType: contentTypeOf(r), body: string(r.Body), bodyErr: r.BodyErr}
+	x.req = request{method: r.Method, path: string(r.Path), query: string(r.Query), contentType: contentTypeOf(r), bodyErr: r.BodyErr}
+	if r.Lent {
+		x.req.body = unsafe.String(unsafe.SliceData(r.Body), len(r.Body))
+	} else {
+		x.req.body = string(r.Body)
+	}
 	if r.Authorization != nil {
 		x.req.credentials = credentials{authorization: string(r.Authorization), from: client.RemoteAddr().String()}
 	}

@@ -125,15 +125,29 @@ func TestLongBodies(t *testing.T) {
 	if got := made.Load(); got > 10 {
 		t.Errorf("50 bodies have taken new memory %d times", got)
 	}
+	handler.keeps = true
+	made.Store(0)
+	for range 20 {
+		if _, err := theirs.Write(append([]byte("PUT /a HTTP/1.1\r\nHost: x\r\nContent-Length: 65536\r\n\r\n"), make([]byte, 64<<10)...)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := theirs.Read(buf); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := made.Load(); got < 19 {
+		t.Errorf("20 bodies that were kept have taken new memory %d times", got)
+	}
 }
 
 // bodies is a handler that remembers the last body.
 type bodies struct {
 	fixed
-	last []byte
+	last  []byte
+	keeps bool
 }
 
 func (b *bodies) Serve(ctx context.Context, r *Request, client Client) {
-	b.last = bytes.Clone(r.Body)
+	b.last, r.Kept = bytes.Clone(r.Body), b.keeps
 	b.fixed.Serve(ctx, r, client)
 }

@@ -176,6 +176,7 @@ func (c *conn) readBody(n int) {
 		c.start += n + r.Length
 		return
 	}
+	r.Lent = true
 	r.Body = append(c.roomFor(r.Length, max(1<<10, 2*len(have))), have...)
 	c.start = c.end
 	c.readUntil(time.Now().Add(c.loop.config.BodyTime))
@@ -206,13 +207,13 @@ func (c *conn) roomFor(length, bytes int) []byte {
 	return c.body[:0]
 }
 
-// releaseBody gives the memory of a body back.
+// releaseBody gives the memory of a body back, if nobody has kept it.
 func (c *conn) releaseBody() {
 	c.req.Body = nil
-	if c.body != nil {
+	if c.body != nil && !c.req.Kept {
 		c.loop.bodies.Put(c.body)
-		c.body = nil
 	}
+	c.body = nil
 }
 
 // readMore reads the next part of a head.

@@ -28,6 +28,8 @@ type Request struct {
 	Length  int       // of the body
 	Body    []byte    // nil when Takes is called
 	BodyErr error     // why Body is shorter than Length
+	Lent    bool      // Body is long, and may be looked at after Serve has returned if that sets Kept
+	Kept    bool      // Body is not used again though it is lent
 	Close   bool      // the connection ends with the answer, which must say so; see AppendEnd
 	Began   time.Time // when the request was there, its body included
 	Ready   time.Time // when the answer was; the handler may set it before it writes, to spare a look at the clock
