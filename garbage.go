@@ -29,9 +29,9 @@ const (
 
 	// leastGarbage is how much garbage there may be, in bytes, in a heap of few large objects,
 	// though not more than mostOfFew percent of it, nor less than leastPercent.
-	leastGarbage = 32 << 20
+	leastGarbage = 20 << 20
 	mostOfFew    = 25
-	leastPercent = 10
+	leastPercent = 7
 
 	// percentStep is how far the measure must be from the one in force to be set, for which
 	// everything stops for a moment.

@@ -32,9 +32,9 @@ func TestPercentOf(t *testing.T) {
 		{"a small heap of large values", 60 << 20, 100, 100},
 		{"1,000,000 keys of 256 bytes", 450 << 20, 3_100_000, 100},
 		{"100,000 keys of 4 KiB", 420 << 20, 310_000, 72},
-		{"50 keys of 1 MiB", 80 << 20, 20_000, 25},
-		{"100 keys of 1 MiB", 256 << 20, 20_000, 12},
-		{"1,000 keys of 1 MiB", 1100 << 20, 20_000, 10},
+		{"50 keys of 1 MiB", 70 << 20, 10_000, 25},
+		{"100 keys of 1 MiB", 200 << 20, 20_000, 10},
+		{"1,000 keys of 1 MiB", 1100 << 20, 20_000, 7},
 	} {
 		if got := percentOf(test.live, test.objects); got != test.want {
 			t.Errorf("%s: got %d, want %d", test.what, got, test.want)
@@ -72,7 +72,7 @@ func TestCollector(t *testing.T) {
 	check("in the end", before, before)
 	c.tune(8<<20, 100_000) // it was on its way
 	check("in the end", before, before)
-	c.tune(100<<20, 10_000)
+	c.tune(70<<20, 10_000)
 	check("with large values", before/4, before/4)
 	c.tune(200<<20, 10_000_000)
 	check("with small ones again", before, before)
