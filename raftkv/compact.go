@@ -45,6 +45,14 @@ func (c *Config) segmentSize() int {
 	return int(min(max(c.SnapshotBytes/4, minSegment), maxSegment))
 }
 
+// snapshotAfter returns by how many bytes the log grows until the next snapshot, when the last
+// one has so many. What snapshots write is half of the log at most, and a quarter as long as the
+// log stays short, at four times SnapshotBytes: few values that are large are in the snapshot
+// with 32 MiB of events, again and again.
+func (c *Config) snapshotAfter(last int64) int64 {
+	return max(c.SnapshotBytes, 2*last, min(4*last, 4*c.SnapshotBytes))
+}
+
 // compactLoop takes a snapshot when the log has grown by enough entries or bytes, and
 // has raft cut the log behind it. Raft's own rule knows entries only, and one entry
 // may be 20 bytes or half a mebibyte.
@@ -149,7 +157,7 @@ func (n *Node) nextSnapshot() {
 		n.log.Error("listing snapshots", "err", err)
 	}
 	n.noteSnapshot(last)
-	n.logs.wakeAfter(last.Index, n.cfg.SnapshotCount, max(n.cfg.SnapshotBytes, 2*last.Size))
+	n.logs.wakeAfter(last.Index, n.cfg.SnapshotCount, n.cfg.snapshotAfter(last.Size))
 }
 
 // noteSnapshot keeps what WriteMetrics tells of the last snapshot.

@@ -291,3 +291,16 @@ func TestNoSnapshotWhileIdle(t *testing.T) {
 		t.Errorf("%d snapshots", snapshots)
 	}
 }
+
+// TestSnapshotAfter: the log is as long as the configuration says, four times as long as a
+// snapshot that is not much shorter, and twice as long as a large one.
+func TestSnapshotAfter(t *testing.T) {
+	c := Config{SnapshotBytes: 64}
+	for _, test := range []struct{ last, want int64 }{
+		{0, 64}, {16, 64}, {17, 68}, {40, 160}, {64, 256}, {100, 256}, {128, 256}, {129, 258}, {1000, 2000},
+	} {
+		if got := c.snapshotAfter(test.last); got != test.want {
+			t.Errorf("after a snapshot of %d: %d, want %d", test.last, got, test.want)
+		}
+	}
+}

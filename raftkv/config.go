@@ -45,8 +45,8 @@ type Config struct {
 
 	// A snapshot is taken, and the log before it cut, when the log has grown since the
 	// last one by this many entries (default 8192; an entry holds what many clients
-	// wrote at once) or by this many bytes (default 64 MiB, or twice the last
-	// snapshot's size if that is more).
+	// wrote at once) or by this many bytes (default 64 MiB). If four times the last snapshot's
+	// size is more it is that, up to four times as many bytes, and twice its size beyond.
 	SnapshotCount uint64
 	SnapshotBytes int64
 
