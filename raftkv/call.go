@@ -38,9 +38,9 @@ type memberCall struct {
 func (n *Node) callAt(ctx context.Context, node, method string, params, result any) error {
 	client := n.peers.client(node)
 	if strings.Contains(node, ":") {
-		client = newPeerClient(n.cfg.frameLimit(), func(ctx context.Context) (net.Conn, error) {
-			c, _, err := n.dialNode(ctx, node, "", protoPeer)
-			return c, err
+		client = newPeerClient(n.cfg.frameLimit(), func(ctx context.Context) (net.Conn, int, error) {
+			c, r, err := n.dialNode(ctx, node, "", protoPeer)
+			return c, r.Protocol, err
 		})
 		defer client.close()
 	}

@@ -112,31 +112,25 @@ func outcomeUnknown(err error) error {
 	return err
 }
 
-// serveForward carries out the operations of another node.
-func (n *Node) serveForward(ctx context.Context, payload []byte) ([]byte, error) {
+// serveForward carries out the operations of another node. asker is what is known about that
+// one, or nil. If it is returned the answer is expected to tell it what is committed, and
+// the caller owes a call of transport.answered.
+func (n *Node) serveForward(ctx context.Context, payload []byte, asker *progress) (answer []byte, expects *progress, err error) {
 	to := n.route.Load()
 	if to == nil || !to.self {
-		return nil, notProposed(ErrNoLeader)
+		return nil, nil, notProposed(ErrNoLeader)
 	}
 	var b fsm.Batch
 	if err := b.Decode(payload); err != nil {
-		return nil, notProposed(fmt.Errorf("operations of another node: %w", err))
+		return nil, nil, notProposed(fmt.Errorf("operations of another node: %w", err))
 	}
-	requests := make([]*request, len(b.Ops))
-	for i, op := range b.Ops {
-		r := n.requests.Get().(*request)
-		r.op, r.here, r.size = op, true, fsm.Size(op)
-		if err := n.queue.put(r); err != nil {
-			r.answer(fsm.Result{}, notProposed(err))
-		}
-		requests[i] = r
-	}
+	requests := n.putHere(b.Ops, asker)
 	out := make([]byte, binary.MaxVarintLen64, 64*len(requests))
 	for i, r := range requests {
 		select {
 		case <-r.done:
 		case <-ctx.Done():
-			return nil, fmt.Errorf("waiting for the log entry to be committed: %w", ErrClosed)
+			return nil, nil, fmt.Errorf("waiting for the log entry to be committed: %w", ErrClosed)
 		}
 		if errors.Is(r.err, ErrNotProposed) && (errors.Is(r.err, ErrClosed) || errors.Is(r.err, ErrFailed)) {
 			r.err = notProposed(ErrNoLeader) // this node ends; the next leader will do it
@@ -146,6 +140,9 @@ func (n *Node) serveForward(ctx context.Context, payload []byte) ([]byte, error)
 		} else {
 			out = fsm.AppendResult(append(out, 0), b.Ops[i], r.result)
 		}
+		if r.expected {
+			expects = r.asker
+		}
 		n.recycle(r)
 	}
 	// What has been answered is in this node's state.
@@ -153,5 +150,22 @@ func (n *Node) serveForward(ctx context.Context, payload []byte) ([]byte, error)
 	size := binary.PutUvarint(head[:], n.fsm.Shown())
 	start := binary.MaxVarintLen64 - size
 	copy(out[start:], head[:size])
-	return out[start:], nil
+	return out[start:], expects, nil
+}
+
+// putHere puts operations of another node into the queue.
+func (n *Node) putHere(ops []fsm.Op, asker *progress) []*request {
+	requests := make([]*request, len(ops))
+	for i, op := range ops {
+		r := n.requests.Get().(*request)
+		r.op, r.here, r.size = op, true, fsm.Size(op)
+		if i == len(ops)-1 {
+			r.asker = asker
+		}
+		if err := n.queue.put(r); err != nil {
+			r.answer(fsm.Result{}, notProposed(err))
+		}
+		requests[i] = r
+	}
+	return requests
 }

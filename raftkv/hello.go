@@ -23,7 +23,7 @@ import (
 // peerProtocol is the version of what nodes say to each other. Nodes of neighbouring
 // versions speak the lower of their two.
 const (
-	peerProtocol    = 1
+	peerProtocol    = 2 // with it came commit notes
 	minPeerProtocol = 1
 )
 

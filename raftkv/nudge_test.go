@@ -139,6 +139,10 @@ func (s *script) receive() {
 func (s *script) nudge() {
 	before := s.term
 	args, _, ok := s.p.nudge(s)
+	noted := s.r.IntN(3) == 0 // told by a note, and not answered
+	if noted {
+		args, ok = s.p.tellable(s)
+	}
 	if !ok {
 		return
 	}
@@ -149,6 +153,10 @@ func (s *script) nudge() {
 		s.t.Fatalf("bad request %+v, %d are acknowledged", args, acked)
 	case args.Term != s.term || s.now != raft.Leader:
 		s.t.Fatalf("a request of term %d, and it is term %d, before it was %d: what is committed may be of another leader", args.Term, s.term, before)
+	}
+	if noted {
+		s.p.noted(&args)
+		return
 	}
 	s.open = append(s.open, sent{args, s.p.start("x", &args), s.r.IntN(4) > 0})
 }

@@ -30,9 +30,10 @@ const redialPause = 100 * time.Millisecond
 // A peerClient sends requests to one other node, over one connection that is made when
 // it is needed. Its methods may be called concurrently.
 type peerClient struct {
-	dial  func(ctx context.Context) (net.Conn, error) // with the hello made
-	limit int                                         // largest payload of an answer
-	lost  func()                                      // called when the connection has broken; may be nil
+	dial  dialFunc
+	limit int               // largest payload of an answer
+	lost  func()            // called when the connection has broken; may be nil
+	noted func(note []byte) // called with each commit note that comes, and must not wait; may be nil
 
 	ctx    context.Context // ends with close
 	cancel context.CancelFunc
@@ -44,9 +45,14 @@ type peerClient struct {
 	failed   error         // how the last dial ended
 	failedAt time.Time
 	closed   bool
+	probing  bool
 }
 
-func newPeerClient(limit int, dial func(ctx context.Context) (net.Conn, error)) *peerClient {
+// A dialFunc makes a connection, with the hello made. It returns the version of the protocol
+// that both speak.
+type dialFunc func(ctx context.Context) (net.Conn, int, error)
+
+func newPeerClient(limit int, dial dialFunc) *peerClient {
 	p := &peerClient{dial: dial, limit: limit}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	return p
@@ -55,6 +61,7 @@ func newPeerClient(limit int, dial func(ctx context.Context) (net.Conn, error)) 
 // A peerConn is a connection and the requests on it.
 type peerConn struct {
 	net.Conn
+	protocol int // that both speak
 
 	writing turn
 	w       *bufio.Writer // owned by who has the turn
@@ -166,7 +173,7 @@ func (p *peerClient) connected() bool {
 func (p *peerClient) redial() {
 	ctx, cancel := context.WithTimeout(p.ctx, sniffTimeout)
 	defer cancel()
-	conn, err := p.dial(ctx)
+	conn, protocol, err := p.dial(ctx)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	close(p.dialling)
@@ -177,11 +184,11 @@ func (p *peerClient) redial() {
 	case p.closed:
 		conn.Close()
 	default:
-		c := &peerConn{Conn: conn, writing: newTurn(), w: bufio.NewWriterSize(conn, 64<<10), waiting: make(map[uint64]*answer)}
+		c := &peerConn{Conn: conn, protocol: protocol, writing: newTurn(), w: bufio.NewWriterSize(conn, 64<<10), waiting: make(map[uint64]*answer)}
 		c.received.Store(time.Now().UnixNano())
 		p.conn = c
 		p.wg.Go(func() {
-			c.read(p.limit)
+			c.read(p.limit, p.noted)
 			if p.lost != nil {
 				p.lost()
 			}
@@ -201,8 +208,8 @@ func (p *peerClient) close() {
 	p.wg.Wait()
 }
 
-// read hands out the answers until the connection breaks.
-func (c *peerConn) read(limit int) {
+// read hands out the answers until the connection breaks, and the commit notes.
+func (c *peerConn) read(limit int, noted func([]byte)) {
 	r := bufio.NewReaderSize(c.Conn, 64<<10)
 	for {
 		f, err := readFrame(r, limit)
@@ -210,26 +217,15 @@ func (c *peerConn) read(limit int) {
 			break
 		}
 		c.received.Store(time.Now().UnixNano())
-		if f.kind == kindGoodbye {
+		switch {
+		case f.kind == kindGoodbye:
 			c.goodbye(f.number)
 			continue
+		case f.kind == kindCommit && noted != nil && c.protocol >= noteProtocol:
+			noted(f.payload)
+			continue
 		}
-		c.mu.Lock()
-		a := c.waiting[f.number]
-		if f.kind != kindPart {
-			delete(c.waiting, f.number)
-		}
-		c.mu.Unlock()
-		switch {
-		case a == nil:
-		case f.kind == kindPart:
-			a.parts = append(a.parts, f.payload...)
-		default:
-			if len(a.parts) > 0 {
-				f.payload = append(a.parts, f.payload...)
-			}
-			a.c <- f
-		}
+		c.handOut(f)
 	}
 	c.Close()
 	c.mu.Lock()
@@ -239,6 +235,26 @@ func (c *peerConn) read(limit int) {
 		close(a.c)
 	}
 	c.waiting = nil
+}
+
+// handOut gives an answer, or a part of one, to who waits for it.
+func (c *peerConn) handOut(f frame) {
+	c.mu.Lock()
+	a := c.waiting[f.number]
+	if f.kind != kindPart {
+		delete(c.waiting, f.number)
+	}
+	c.mu.Unlock()
+	switch {
+	case a == nil:
+	case f.kind == kindPart:
+		a.parts = append(a.parts, f.payload...)
+	default:
+		if len(a.parts) > 0 {
+			f.payload = append(a.parts, f.payload...)
+		}
+		a.c <- f
+	}
 }
 
 // goodbye ends the requests after the last that the other node has taken.

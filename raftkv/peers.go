@@ -210,15 +210,16 @@ func (p *peers) client(id string) *peerClient {
 	defer p.mu.Unlock()
 	c := p.clients[id]
 	if c == nil {
-		c = newPeerClient(p.node.cfg.frameLimit(), func(ctx context.Context) (net.Conn, error) {
+		c = newPeerClient(p.node.cfg.frameLimit(), func(ctx context.Context) (net.Conn, int, error) {
 			addr, err := p.addr(id)
 			if err != nil {
-				return nil, err
+				return nil, 0, err
 			}
-			conn, _, err := p.node.dialNode(ctx, addr, id, protoPeer)
-			return conn, err
+			conn, r, err := p.node.dialNode(ctx, addr, id, protoPeer)
+			return conn, min(r.Protocol, p.node.cfg.Hooks.protocol()), err
 		})
 		c.lost = p.node.pulse.wakeUp
+		c.noted = func(note []byte) { p.node.transport.noted(id, note) }
 		c.closed = p.closed
 		p.clients[id] = c
 	}

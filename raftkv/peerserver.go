@@ -39,6 +39,7 @@ type peerSession struct {
 	conn net.Conn
 	from hello
 
+	protocol int // that both speak
 	// A stranger, who belongs to no cluster, may ask to be let in, which takes little.
 	stranger bool
 	buffer   int // bytes, in each direction
@@ -55,6 +56,7 @@ func (n *Node) serveNode(c net.Conn) {
 	s := &peerSession{node: n, conn: c, writing: newTurn(), buffer: 64 << 10, limit: n.cfg.frameLimit(), requests: maxPeerRequests}
 	if mc, ok := c.(*muxConn); ok {
 		s.from, s.stranger = mc.hello, mc.stranger
+		s.protocol = min(mc.hello.Protocol, n.cfg.Hooks.protocol())
 	}
 	if s.stranger {
 		s.buffer, s.limit, s.requests = maxHello, maxHello, 1
@@ -84,6 +86,10 @@ func (s *peerSession) take(ctx context.Context, requests *sync.WaitGroup) (last 
 		if err != nil {
 			return last
 		}
+		if f.kind == kindCommit && s.takesNotes() {
+			n.transport.noted(s.from.ID, f.payload)
+			continue
+		}
 		last = max(last, f.number) // those who send may overtake each other
 		select {
 		case slots <- struct{}{}:
@@ -97,9 +103,12 @@ func (s *peerSession) take(ctx context.Context, requests *sync.WaitGroup) (last 
 	}
 }
 
+// takesNotes reports whether commit notes go over this connection, both ways.
+func (s *peerSession) takesNotes() bool { return s.protocol >= noteProtocol && !s.stranger }
+
 // serve answers one request. If the answer cannot be sent the connection ends.
 func (s *peerSession) serve(ctx context.Context, f frame) {
-	payload, err := s.handle(ctx, f)
+	payload, asker, err := s.handle(ctx, f)
 	if err != nil {
 		s.node.log.Debug("a request of another node", "from", s.from.ID, "kind", f.kind, "err", err)
 		err = s.answer(frame{f.number, kindError, appendError(nil, err)})
@@ -109,7 +118,9 @@ func (s *peerSession) serve(ctx context.Context, f frame) {
 			payload = payload[partSize:]
 		}
 		if err == nil {
-			err = s.answer(frame{f.number, kindDone, payload})
+			err = s.answerAndTell(frame{f.number, kindDone, payload}, asker)
+		} else if asker != nil {
+			s.node.transport.answered(asker, nil, false)
 		}
 	}
 	if err != nil {
@@ -117,14 +128,25 @@ func (s *peerSession) serve(ctx context.Context, f frame) {
 	}
 }
 
-func (s *peerSession) handle(ctx context.Context, f frame) ([]byte, error) {
+// handle returns the answer to a request. If it is to tell the other node what is committed
+// asker is what is known about that; see Node.serveForward.
+func (s *peerSession) handle(ctx context.Context, f frame) (answer []byte, asker *progress, err error) {
 	// A node without a cluster may only ask to be let in.
 	if s.stranger && f.kind != kindCall {
-		return nil, notProposed(errNoMember)
+		return nil, nil, notProposed(errNoMember)
 	}
+	if f.kind == kindForward {
+		if s.takesNotes() {
+			asker = s.node.transport.answering(s.from.ID)
+		}
+		return s.node.serveForward(ctx, f.payload, asker)
+	}
+	answer, err = s.handleOther(ctx, f)
+	return answer, nil, err
+}
+
+func (s *peerSession) handleOther(ctx context.Context, f frame) ([]byte, error) {
 	switch f.kind {
-	case kindForward:
-		return s.node.serveForward(ctx, f.payload)
 	case kindReadIndex:
 		return s.node.serveReadIndex(ctx)
 	case kindTerm:
@@ -139,13 +161,34 @@ func (s *peerSession) handle(ctx context.Context, f frame) ([]byte, error) {
 	return nil, notProposed(fmt.Errorf("unknown request %d; this node may be of an older version", f.kind))
 }
 
-func (s *peerSession) answer(f frame) error {
+// answerAndTell answers, and before that, but with one write, tells asker what is committed,
+// unless that is nil.
+func (s *peerSession) answerAndTell(f frame, asker *progress) error {
+	if asker == nil {
+		return s.answer(f)
+	}
+	t := s.node.transport
+	args, news := t.noteFor(asker)
+	if !news {
+		err := s.answer(f)
+		t.answered(asker, &args, false)
+		return err
+	}
+	err := s.answer(frame{kind: kindCommit, payload: noteOf(&args).payload()}, f)
+	t.answered(asker, &args, err == nil)
+	return err
+}
+
+// answer sends frames.
+func (s *peerSession) answer(frames ...frame) error {
 	// Each who has it gives it within sniffTimeout, or breaks the connection.
 	_ = s.writing.take(context.Background())
 	defer s.writing.give()
 	s.conn.SetWriteDeadline(time.Now().Add(sniffTimeout))
-	if err := writeFrame(s.w, f); err != nil {
-		return err
+	for _, f := range frames {
+		if err := writeFrame(s.w, f); err != nil {
+			return err
+		}
 	}
 	return s.w.Flush()
 }

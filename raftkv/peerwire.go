@@ -30,6 +30,7 @@ const (
 	kindTerm      = 4 // answered with the current term as a uvarint
 	kindPulse     = 5 // answered with a byte, 1 if the node leads, and its clock: 8 bytes, little endian, Unix nanoseconds
 	kindAbsent    = 6 // id of a leader; answered with a byte, 1 if the node misses it, and term and index of its last entry as uvarints
+	kindCommit    = 7 // a commitNote, for a node of noteProtocol, and either way; number 0, and not answered
 
 	kindDone  = 64 // the answer
 	kindError = 65 // the answer: a wireError

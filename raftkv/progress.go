@@ -27,6 +27,8 @@ type progress struct {
 	flying   int       // requests with entries, or with a commit index, under way
 	matched  uint64    // its log is the leader's up to this entry
 	told     uint64    // of which it knows these to be committed
+	sentNote uint64    // and was sent a note of these, which it may not have got; see commitNote
+	answers  int       // to operations that it has forwarded, under way, which will tell it
 	snapshot uint64    // last entry of a snapshot that it is sent or has taken, 0 if none
 	sendings int       // of snapshots to it that are under way
 	last     raft.AppendEntriesRequest
@@ -90,7 +92,7 @@ func (p *progress) beginLocked(term uint64) {
 		return
 	}
 	p.began, p.contact, p.asked, p.up = time.Now(), time.Time{}, time.Time{}, time.Time{}
-	p.stumbled, p.refused, p.matched, p.told, p.snapshot = false, false, 0, 0, 0
+	p.stumbled, p.refused, p.matched, p.told, p.sentNote, p.snapshot = false, false, 0, 0, 0, 0
 	p.last = raft.AppendEntriesRequest{Term: term}
 }
 
@@ -197,9 +199,14 @@ func (p *progress) check(commit uint64) {
 }
 
 // owesLocked reports whether the follower has committed entries that it does not know to be,
-// and will not learn of by a request under way.
+// and will not learn of by a request or an answer under way.
 func (p *progress) owesLocked(commit uint64) bool {
-	return p.flying == 0 && min(commit, p.matched) > p.told && !p.up.IsZero() && !p.refused
+	return p.flying == 0 && p.answers == 0 && p.newsLocked(commit)
+}
+
+// newsLocked reports whether the follower has committed entries of which it was not told.
+func (p *progress) newsLocked(commit uint64) bool {
+	return min(commit, p.matched) > max(p.told, p.sentNote) && !p.up.IsZero() && !p.refused
 }
 
 // committer is what a nudge needs to know of raft.
@@ -218,14 +225,21 @@ func (p *progress) nudge(r committer) (raft.AppendEntriesRequest, raft.ServerAdd
 	if !p.owesLocked(commit) {
 		return raft.AppendEntriesRequest{}, "", false
 	}
+	args, ok := p.requestLocked(r, commit)
+	return args, p.target, ok
+}
+
+// requestLocked returns the request that tells the follower of a commit index that was asked
+// of raft before, false if this node leads no longer.
+func (p *progress) requestLocked(r committer, commit uint64) (raft.AppendEntriesRequest, bool) {
 	// The commit index may be that of a later leader, which has other entries. It is not if
 	// this node still leads in the term of the request: asked afterwards, in this order.
 	if r.State() != raft.Leader || r.CurrentTerm() != p.last.Term {
-		return raft.AppendEntriesRequest{}, "", false
+		return raft.AppendEntriesRequest{}, false
 	}
 	args := p.last
 	args.LeaderCommitIndex = min(commit, p.matched)
-	return args, p.target, true
+	return args, true
 }
 
 // fill sets what plan wants to know, where the leader's log ends with entry last.

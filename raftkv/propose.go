@@ -42,6 +42,11 @@ type request struct {
 	here bool
 	term uint64
 
+	// asker is what is known about the node whose operations end with this one, if its answer
+	// is to tell it what is committed; expected is set once asker expects that.
+	asker    *progress
+	expected bool
+
 	// Guarded by queue.mu.
 	taken    bool // it is in an entry, or being put into one
 	gone     bool // nobody waits for it
@@ -180,6 +185,12 @@ func (n *Node) turnAway(b *batch, to *route) {
 // sendHere writes an entry to this node's log.
 func (n *Node) sendHere(b *batch, size int) {
 	ops := b.operations()
+	for _, r := range b.requests {
+		if r.asker != nil {
+			r.asker.expects(1)
+			r.expected = true
+		}
+	}
 	n.queue.depart(b)
 	results, err := n.apply(fsm.AppendBatch(make([]byte, 0, size), n.clock.read(), ops), len(ops))
 	n.queue.arrive(b)

@@ -37,9 +37,9 @@ func TestRefusalIsNoSilence(t *testing.T) {
 	stranger := testConfig(t)
 	stranger.Name = "stranger"
 	other := open(t, stranger)
-	p := newPeerClient(1<<20, func(ctx context.Context) (net.Conn, error) {
-		c, _, err := n.dialNode(ctx, other.Status().PeerAddr, "", protoPeer)
-		return c, err
+	p := newPeerClient(1<<20, func(ctx context.Context) (net.Conn, int, error) {
+		c, r, err := n.dialNode(ctx, other.Status().PeerAddr, "", protoPeer)
+		return c, r.Protocol, err
 	})
 	defer p.close()
 	_, err := p.call(t.Context(), kindTerm, nil)

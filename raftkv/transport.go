@@ -35,7 +35,8 @@ import (
 // or after one to two CommitTimeouts: 75 ms, by default, in which a follower that has the entry on its
 // disk does not show it. So when the leader has applied something, a follower with nothing
 // under way gets an empty AppendEntries after what it has acknowledged in this term, with
-// the commit index capped there: a message that raft itself might send. See progress.
+// the commit index capped there: a message that raft itself might send. See progress, and
+// commitNote for how it is sent without an answer.
 //
 // No request tells of a commit beyond what is on this node's own disk: raft's leader counts
 // itself before; see aheadLog.
@@ -54,6 +55,7 @@ type transport struct {
 	votes *raft.NetworkTransport // dials only
 	addr  raft.ServerAddress
 	rpcs  chan raft.RPC
+	late  chan raft.RPC // capacity one; the last commit note that found raft busy
 	lull  time.Duration // between two requests that tell nothing, at least
 
 	sent, received atomic.Uint64 // AppendEntries requests
@@ -68,6 +70,8 @@ type transport struct {
 	handed   atomic.Bool     // a leader has handed over to this node
 	failed   <-chan struct{} // closed when the node has failed
 	hangUp   func(id string) // ends the connections from a node
+
+	tell func(id string, note []byte) bool // sends a node a commit note, if it takes them
 
 	once sync.Once
 	done chan struct{}
@@ -104,14 +108,17 @@ func newTransport(n *Node, stream raft.StreamLayer, addr string) *transport {
 		votes:    network(dialOnly{stream, make(chan struct{})}, 0),
 		addr:     raft.ServerAddress(addr),
 		rpcs:     make(chan raft.RPC),
+		late:     make(chan raft.RPC, 1),
 		lull:     min(n.cfg.ElectionTimeout/10, maxLull),
 		progress: make(map[raft.ServerID]*progress),
 		installs: installs{fail: n.fail},
 		failed:   n.failed,
 		hangUp:   n.mux.hangUp,
+		tell:     func(id string, note []byte) bool { return n.peers.client(id).tell(kindCommit, note) },
 		done:     make(chan struct{}),
 	}
 	t.wg.Go(t.forward)
+	t.wg.Go(t.lateLoop)
 	return t
 }
 
@@ -327,7 +334,7 @@ func (t *transport) nudgeLoop(p *progress) {
 			continue
 		}
 		args, target, ok := p.nudge(r)
-		if !ok {
+		if !ok || t.note(p, &args) {
 			continue
 		}
 		// What the answer says of terms raft learns from its own requests.

@@ -78,9 +78,9 @@ func TestUnknownRequests(t *testing.T) {
 		t.Fatalf("hello with more in it: %+v, %v", r, err)
 	}
 	dials := 0
-	client := newPeerClient(1<<20, func(context.Context) (net.Conn, error) {
+	client := newPeerClient(1<<20, func(context.Context) (net.Conn, int, error) {
 		dials++
-		return c, nil
+		return c, r.Protocol, nil
 	})
 	defer client.close()
 	for _, tt := range []struct {
