@@ -16,6 +16,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"confd/raftkv/fsm"
+	"confd/raftkv/rawio"
 	"confd/raftkv/tree"
 )
 
@@ -126,11 +127,18 @@ func (n *Node) recycle(r *request) {
 	n.requests.Put(r)
 }
 
-// proposeLoop makes entries of what waits: while one is on its way the next one fills.
+// proposeLoop makes entries of what waits: while one is on its way the next one fills. Before it
+// takes that, it lets in what clients have sent already. With one processor nobody reads it while the
+// disk syncs an entry, until the scheduler notices that this takes long, and an entry would have
+// what one or two clients sent, while hundreds wait.
 func (n *Node) proposeLoop() {
 	var sending sync.WaitGroup
 	defer sending.Wait()
+	// Without one, if descriptors are short or on another system, entries may be small.
+	letIn, _ := rawio.NewTurnstile()
+	defer letIn.Close()
 	for {
+		letIn.Pass()
 		batch, size, alone := n.queue.take()
 		if batch == nil {
 			return
