@@ -117,7 +117,8 @@ func (h *Handler) get(ctx context.Context, k *keyRequest, resp *response) {
 // quorum. Of anything else, if it has to be asked who may read it, and if a quorum has to be waited
 // for, resp says that it would take long.
 func (h *Handler) getQuick(k *keyRequest, resp *response) {
-	view, current := h.node.View(), h.isReady()
+	current := h.isReady() // first: a view from before may be older
+	view := h.node.View()
 	if k.quorum {
 		view, current = h.node.LinearizableNow()
 	}

@@ -6,6 +6,8 @@ package v2http
 import (
 	"strings"
 	"testing"
+
+	"confd/raftkv/tree"
 )
 
 // TestQuick: what may be answered while others wait is a get of a small file, or of a key that is
@@ -55,4 +57,34 @@ func TestQuick(t *testing.T) {
 	node.unready, node.hang = false, false
 	enableAuth(t, h)
 	slow("with authentication", "/a")
+}
+
+// A lateNode gets ready right after it has given a view.
+type lateNode struct {
+	*fakeNode
+	t *testing.T
+}
+
+func (n *lateNode) View() *tree.View {
+	v := n.fakeNode.View()
+	if n.unready {
+		put(n.t, n.fakeNode, "/a", "new")
+		n.unready = false
+	}
+	return v
+}
+
+// TestQuickNotStale: what a node shows before it is ready is not taken for the newest.
+func TestQuickNotStale(t *testing.T) {
+	h, node := newTestHandler(Options{})
+	put(t, node, "/a", "old")
+	node.unready = true
+	h.node = &lateNode{node, t}
+	for range 2 {
+		resp := new(response)
+		h.serve(t.Context(), &request{method: "GET", path: keysPath + "/a", quick: true}, resp)
+		if strings.Contains(string(resp.body), "old") {
+			t.Errorf("got %q", resp.body)
+		}
+	}
 }
