@@ -121,3 +121,19 @@ func TestCrowdUrgent(t *testing.T) {
 		p.want("GET /b ")
 	}
 }
+
+// TestCrowdCloseMidway: a connection that a crowd dismisses once the loop is closed does not
+// outlive it.
+func TestCrowdCloseMidway(t *testing.T) {
+	p := inCrowd(t)
+	p.loop.config.Quick = func(r *Request, b []byte) ([]byte, bool) {
+		p.loop.Close()
+		return quickEcho(r, b)
+	}
+	p.send(request("/a") + "PUT /b HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n")
+	began := time.Now()
+	p.loop.running.Wait()
+	if took := time.Since(began); took > p.loop.config.BodyTime/2 {
+		t.Errorf("it was there for %v", took)
+	}
+}

@@ -93,9 +93,14 @@ func (c *crowd) dismiss(m *member, early, unsent []byte) {
 }
 
 // takeBack serves a connection that a crowd has dismissed, which may be while the loop ends:
-// what it has begun is brought to its end.
+// what it has begun is brought to its end, unless that is by Close.
 func (l *Loop) takeBack(c *conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.ctx.Err() != nil { // Close may have looked before
+		c.rwc.Close()
+		c.release()
+		return
+	}
 	l.start(c, l.config.IdleTime) // the goroutine of the crowd is there still, so Shutdown waits
 }
