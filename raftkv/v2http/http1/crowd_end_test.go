@@ -6,6 +6,7 @@
 package http1
 
 import (
+	"context"
 	"net"
 	"strings"
 	"syscall"
@@ -135,5 +136,37 @@ func TestCrowdCloseMidway(t *testing.T) {
 	p.loop.running.Wait()
 	if took := time.Since(began); took > p.loop.config.BodyTime/2 {
 		t.Errorf("it was there for %v", took)
+	}
+}
+
+// A doorman is a handler that looks at who asks.
+type doorman struct{ echo }
+
+func (d *doorman) Serve(ctx context.Context, r *Request, client Client) {
+	_ = client.RemoteAddr().String()
+	d.echo.Serve(ctx, r, client)
+}
+
+// TestCrowdReset: a client that resets the connection while a request of it is looked at does not
+// make the server panic, as it has no address any more.
+func TestCrowdReset(t *testing.T) {
+	p := inCrowd(t)
+	p.loop.config.Handler = &doorman{}
+	asked, reset := make(chan struct{}), make(chan struct{})
+	p.loop.config.Quick = func(_ *Request, b []byte) ([]byte, bool) {
+		close(asked)
+		<-reset
+		return b, false
+	}
+	p.send(request("/slow"))
+	<-asked
+	if err := p.Conn.(*net.TCPConn).SetLinger(0); err != nil {
+		t.Error(err)
+	}
+	p.Close()
+	close(reset)
+	p.loop.running.Wait()
+	if got := p.log.String(); got != "" {
+		t.Errorf("the log has %.200q", got)
 	}
 }

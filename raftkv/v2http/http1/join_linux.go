@@ -79,6 +79,10 @@ func (c *crowd) dismiss(m *member, early, unsent []byte) {
 		c.loop.config.Log.Error("a connection is closed", "err", err)
 		return
 	}
+	if rwc.RemoteAddr() == nil { // it has been reset, and nobody can say any more who it was
+		rwc.Close()
+		return
+	}
 	again := &conn{loop: c.loop, rwc: rwc, fd: -1, later: true, need: min(2*m.row, longestRow)}
 	if len(early) > 0 {
 		again.acquire()
