@@ -170,3 +170,24 @@ func TestCrowdReset(t *testing.T) {
 		t.Errorf("the log has %.200q", got)
 	}
 }
+
+// TestCrowdIsNotForgotten: a crowd that cannot take a connection stays known, and so is ended with
+// the loop.
+func TestCrowdIsNotForgotten(t *testing.T) {
+	p := inCrowd(t)
+	p.loop.mu.Lock()
+	p.loop.crowds = p.loop.crowds[:1]
+	old := p.loop.crowds[0]
+	p.loop.mu.Unlock()
+	for fd := range old.count() {
+		if old.member(fd) != nil && p.loop.enter(&member{fd: fd, used: time.Now()}) {
+			t.Error("it is a member twice")
+		}
+	}
+	if p.loop.crowds[0] != old {
+		t.Error("another crowd is in its place")
+	}
+	if err := p.loop.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

@@ -56,8 +56,8 @@ func (l *Loop) enter(m *member) bool {
 	}
 	i := l.joined % len(l.crowds)
 	l.joined++
-	if l.crowds[i] != nil && l.crowds[i].add(m) {
-		return true
+	if old := l.crowds[i]; old != nil && !old.isOver() {
+		return old.add(m) // if not, it is there still and must be known here, to be ended
 	}
 	c, err := newCrowd(l, m)
 	if err != nil {
