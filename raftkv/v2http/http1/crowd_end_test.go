@@ -191,3 +191,35 @@ func TestCrowdIsNotForgotten(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestCrowdWithoutDescriptors: a member is dismissed, and its request answered, also if there are
+// no descriptors left.
+func TestCrowdWithoutDescriptors(t *testing.T) {
+	p := inCrowd(t)
+	var before syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+	few := before
+	few.Cur = min(few.Cur, 512)
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &few); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &before); err != nil {
+			t.Error(err)
+		}
+	}()
+	raw, err := p.Conn.(*net.TCPConn).SyscallConn()
+	for err == nil {
+		var fd int
+		if fd, err = duplicate(raw); err == nil {
+			defer syscall.Close(fd)
+		}
+	}
+	if err != syscall.EMFILE {
+		t.Fatal(err)
+	}
+	p.send("PUT /b HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody")
+	p.want("PUT /b body")
+}

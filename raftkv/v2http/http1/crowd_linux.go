@@ -42,6 +42,7 @@ type crowd struct {
 	in     buffer
 	out    []byte
 	req    Request
+	spare  int // a descriptor for when there are no others, or -1; see open
 
 	mu      sync.Mutex
 	members []*member // guarded by mu: by descriptor
@@ -67,17 +68,26 @@ func newCrowd(l *Loop, m *member) (*crowd, error) {
 		return nil, err
 	}
 	c := &crowd{loop: l, file: os.NewFile(uintptr(fd), "epoll"), epoll: fd}
-	if c.raw, err = c.file.SyscallConn(); err == nil {
+	if c.spare, err = duplicateFD(fd); err == nil {
+		c.raw, err = c.file.SyscallConn()
+	}
+	if err == nil {
 		err = c.file.SetReadDeadline(m.used.Add(l.config.IdleTime))
 	}
 	if err == nil && !c.add(m) {
 		err = syscall.EINVAL
 	}
 	if err != nil {
-		c.file.Close()
+		c.close()
 		return nil, err
 	}
 	return c, nil
+}
+
+// close closes what the crowd has of its own.
+func (c *crowd) close() {
+	syscall.Close(c.spare)
+	c.file.Close()
 }
 
 // add adds a member. It reports false if that cannot be.
@@ -152,7 +162,7 @@ func (c *crowd) run() {
 			c.drop(m)
 		}
 	}
-	c.file.Close()
+	c.close()
 }
 
 // serveReady serves the members that have something, and reports false: call it again when

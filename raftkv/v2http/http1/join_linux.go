@@ -4,6 +4,7 @@
 package http1
 
 import (
+	"errors"
 	"net"
 	"os"
 	"runtime"
@@ -30,17 +31,21 @@ func (l *Loop) join(c *conn) bool {
 
 // duplicate returns another descriptor of a connection.
 func duplicate(raw syscall.RawConn) (int, error) {
-	fd, errno := -1, syscall.Errno(0)
-	err := raw.Control(func(from uintptr) {
-		var to uintptr
-		if to, _, errno = syscall.Syscall(syscall.SYS_FCNTL, from, syscall.F_DUPFD_CLOEXEC, 0); errno == 0 {
-			fd = int(to)
-		}
-	})
-	if err == nil && errno != 0 {
-		err = errno
+	fd, failed := -1, error(nil)
+	err := raw.Control(func(from uintptr) { fd, failed = duplicateFD(int(from)) })
+	if err == nil {
+		err = failed
 	}
 	return fd, err
+}
+
+// duplicateFD returns another descriptor of what fd is one of, -1 with an error.
+func duplicateFD(fd int) (int, error) {
+	to, _, errno := syscall.Syscall(syscall.SYS_FCNTL, uintptr(fd), syscall.F_DUPFD_CLOEXEC, 0)
+	if errno != 0 {
+		return -1, errno
+	}
+	return int(to), nil
 }
 
 // enter adds a member to the next of the crowds, of which there is one for each processor. It
@@ -72,9 +77,7 @@ func (l *Loop) enter(m *member) bool {
 // and not answered, and unsent what is left to send; both are copied.
 func (c *crowd) dismiss(m *member, early, unsent []byte) {
 	c.remove(m)
-	file := os.NewFile(uintptr(m.fd), "connection")
-	rwc, err := net.FileConn(file)
-	file.Close() // rwc has a descriptor of its own
+	rwc, err := c.open(m.fd)
 	if err != nil {
 		c.loop.config.Log.Error("a connection is closed", "err", err)
 		return
@@ -94,6 +97,22 @@ func (c *crowd) dismiss(m *member, early, unsent []byte) {
 	}
 	again.findRaw()
 	c.loop.takeBack(again)
+}
+
+// open returns the connection of a descriptor, which is closed. For a moment it takes one more. If
+// there is none left it takes the spare one, so that who is in a crowd does not lose by that.
+func (c *crowd) open(fd int) (net.Conn, error) {
+	file := os.NewFile(uintptr(fd), "connection")
+	rwc, err := net.FileConn(file)
+	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+		syscall.Close(c.spare)
+		rwc, err = net.FileConn(file)
+		file.Close()
+		c.spare, _ = duplicateFD(c.epoll) // -1 if somebody else was faster
+		return rwc, err
+	}
+	file.Close()
+	return rwc, err
 }
 
 // takeBack serves a connection that a crowd has dismissed, which may be while the loop ends:
