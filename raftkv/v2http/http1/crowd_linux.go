@@ -166,7 +166,8 @@ func (c *crowd) run() {
 }
 
 // serveReady serves the members that have something, and reports false: call it again when
-// there are others. With true the crowd is to end.
+// there are others. With true it is to be called at once, unless it is time for something else or
+// the crowd is to end.
 //
 // It looks again until there is nothing, or until it has served as many as are looked for at
 // once. What has come after that look is an edge for Go's epoll, so it is not overlooked, and Go
@@ -190,6 +191,7 @@ func (c *crowd) serveReady(uintptr) bool {
 			return false
 		case n == atOnce:
 			runtime.Gosched()
+			return true
 		}
 	}
 }
