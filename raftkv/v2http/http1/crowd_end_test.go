@@ -223,3 +223,19 @@ func TestCrowdWithoutDescriptors(t *testing.T) {
 	p.send("PUT /b HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody")
 	p.want("PUT /b body")
 }
+
+// TestCrowdSaysThatItEnds: what is answered once Shutdown was called says that the connection ends,
+// as it does elsewhere.
+func TestCrowdSaysThatItEnds(t *testing.T) {
+	p := inCrowd(t)
+	p.loop.config.Quick = func(r *Request, b []byte) ([]byte, bool) {
+		p.loop.end(func(*conn) {}) // as Shutdown does
+		return quickEcho(r, b)
+	}
+	p.send(request("/a") + request("/b"))
+	p.want("GET /a ")
+	if resp, body := p.answer(); body != "GET /b " || !resp.Close {
+		t.Errorf("got %q, close: %v", body, resp.Close)
+	}
+	p.closes(0, time.Minute)
+}

@@ -252,7 +252,7 @@ func (c *crowd) answer(m *member, in []byte) []byte {
 	r, config := &c.req, &c.loop.config
 	for len(in) > 0 && len(c.out) < longOut {
 		n, v := r.parse(in)
-		if v != clean || !c.loop.isQuick(r) || r.Close || !config.Handler.Takes(r) {
+		if v != clean || !c.loop.isQuick(r) || r.Close || c.loop.ending.Load() || !config.Handler.Takes(r) {
 			break
 		}
 		r.Began = time.Now()
