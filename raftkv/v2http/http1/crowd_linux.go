@@ -57,39 +57,6 @@ type member struct {
 	used time.Time // when it had its last request
 }
 
-// newCrowd returns a crowd of one member. The caller has it run.
-func newCrowd(l *Loop, m *member) (*crowd, error) {
-	fd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
-	if err != nil {
-		return nil, err
-	}
-	if err := syscall.SetNonblock(fd, true); err != nil { // or Go's epoll would not have it
-		syscall.Close(fd)
-		return nil, err
-	}
-	c := &crowd{loop: l, file: os.NewFile(uintptr(fd), "epoll"), epoll: fd}
-	if c.spare, err = duplicateFD(fd); err == nil {
-		c.raw, err = c.file.SyscallConn()
-	}
-	if err == nil {
-		err = c.file.SetReadDeadline(m.used.Add(l.config.IdleTime))
-	}
-	if err == nil && !c.add(m) {
-		err = syscall.EINVAL
-	}
-	if err != nil {
-		c.close()
-		return nil, err
-	}
-	return c, nil
-}
-
-// close closes what the crowd has of its own.
-func (c *crowd) close() {
-	syscall.Close(c.spare)
-	c.file.Close()
-}
-
 // add adds a member. It reports false if that cannot be.
 func (c *crowd) add(m *member) bool {
 	c.mu.Lock()

@@ -84,8 +84,10 @@
 // needed the next time.
 //
 // A member has another descriptor of the same socket, since Go's epoll, which has the first one,
-// would tell of each request, too, and cannot be told not to. The crowd's epoll is watched by Go's,
-// so its goroutine waits as others do and holds no thread. It looks at its epoll again as long as
-// there is something, but not for more than some hundred requests: Go looks at nothing else
-// meanwhile. docs/performance.md has what that gains.
+// would tell of each request, too, and cannot be told not to. To leave takes one more for a
+// moment, so each crowd keeps one: else its members would be cut off when there are none left.
+//
+// The crowd's epoll is watched by Go's, so its goroutine waits as others do and holds no thread. It
+// looks at its epoll again as long as there is something, but not for more than some hundred
+// requests: Go looks at nothing else meanwhile. docs/performance.md has what that gains.
 package http1

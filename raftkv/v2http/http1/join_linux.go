@@ -73,6 +73,39 @@ func (l *Loop) enter(m *member) bool {
 	return true
 }
 
+// newCrowd returns a crowd of one member. The caller has it run.
+func newCrowd(l *Loop, m *member) (*crowd, error) {
+	fd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.SetNonblock(fd, true); err != nil { // or Go's epoll would not have it
+		syscall.Close(fd)
+		return nil, err
+	}
+	c := &crowd{loop: l, file: os.NewFile(uintptr(fd), "epoll"), epoll: fd}
+	if c.spare, err = duplicateFD(fd); err == nil {
+		c.raw, err = c.file.SyscallConn()
+	}
+	if err == nil {
+		err = c.file.SetReadDeadline(m.used.Add(l.config.IdleTime))
+	}
+	if err == nil && !c.add(m) {
+		err = syscall.EINVAL
+	}
+	if err != nil {
+		c.close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// close closes what the crowd has of its own.
+func (c *crowd) close() {
+	syscall.Close(c.spare)
+	c.file.Close()
+}
+
 // dismiss has a member be served by a goroutine of its own again. early is what was read of it
 // and not answered, and unsent what is left to send; both are copied.
 func (c *crowd) dismiss(m *member, early, unsent []byte) {
