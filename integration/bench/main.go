@@ -46,6 +46,7 @@ func sections() []section {
 		{"cluster", "three nodes on one machine", runCluster},
 		{"leader-loss", "kill -9 of the leader of three", runLeaderLoss},
 		{"slow-disk", "every sync of the disk takes 5 ms longer", runSlowDisk},
+		{"one-cpu", "servers that have one processor", runOneCPU},
 		{"watches", "10,000 open watches of one node", runWatches},
 		{"fan-out", "1,000 streams that are told of each write", runFanOut},
 		{"size", "1,000,000 keys of 256 B", runSize},
