@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // TestTurnstile: on one processor most who have something to read have it when Pass
@@ -75,5 +76,42 @@ func TestTurnstileClosed(t *testing.T) {
 	none.Pass()
 	if err := none.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestTurnstileBesideBusyOnes: who passes often waits for those who do nothing but compute once in
+// a while, and not each time.
+func TestTurnstileBesideBusyOnes(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	turnstile, err := NewTurnstile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer turnstile.Close()
+	var computing sync.WaitGroup
+	defer computing.Wait()
+	var enough atomic.Bool
+	defer enough.Store(true)
+	for range 2 {
+		computing.Go(func() {
+			for !enough.Load() {
+			}
+		})
+	}
+	passes := func(count int) time.Duration {
+		start := time.Now()
+		for range count {
+			turnstile.Pass()
+		}
+		return time.Since(start)
+	}
+	var first time.Duration
+	for turnstile.rest.IsZero() {
+		if first += passes(1); first > 10*time.Second {
+			t.Fatal("the turnstile does not rest")
+		}
+	}
+	if rest := passes(40); rest > first {
+		t.Errorf("the passes before it rests took %v, and 40 after them %v", first, rest)
 	}
 }
