@@ -68,7 +68,7 @@ func (t *transport) noted(id string, payload []byte) bool {
 	}
 	c, ok := readCommitNote(payload)
 	addr, leader := r.LeaderWithID()
-	if !ok || string(leader) != id || c.term != r.CurrentTerm() || c.commit <= r.CommitIndex() {
+	if !ok || id == "" || string(leader) != id || c.term != r.CurrentTerm() || c.commit <= r.CommitIndex() {
 		return false
 	}
 	t.received.Add(1)
@@ -84,15 +84,24 @@ func (t *transport) noted(id string, payload []byte) bool {
 		return true
 	default:
 	}
-	select { // a newer one takes the place of one that waits
-	case <-t.late:
+	t.wait(rpc)
+	return true
+}
+
+// wait has lateLoop give raft a note, in place of one that waits already and tells less. The other
+// node's notes come on two connections, and may overtake each other.
+func (t *transport) wait(rpc raft.RPC) {
+	t.lateMu.Lock()
+	defer t.lateMu.Unlock()
+	select {
+	case waits := <-t.late:
+		if a, b := waits.Command.(*raft.AppendEntriesRequest), rpc.Command.(*raft.AppendEntriesRequest); a.Term > b.Term ||
+			a.Term == b.Term && a.LeaderCommitIndex > b.LeaderCommitIndex {
+			rpc = waits
+		}
 	default:
 	}
-	select {
-	case t.late <- rpc:
-	default: // another has come meanwhile
-	}
-	return true
+	t.late <- rpc // there is room: nobody else sends
 }
 
 // lateLoop gives raft the notes that came while it was busy.

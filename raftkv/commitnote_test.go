@@ -230,6 +230,42 @@ func TestNoteThatIsNotBelieved(t *testing.T) {
 	})
 }
 
+// TestNoteToNobodysFollower: a node that has no leader believes no notes, whoever sends them.
+func TestNoteToNobodysFollower(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newMemCluster(t)
+		leader, rest := c.leader()
+		time.Sleep(5 * time.Second)
+		n := rest[0]
+		c.cutOff(n)
+		eventually(t, "the leader to be missed", func() bool { _, id := n.raft.LeaderWithID(); return id == "" })
+		term, last := n.raft.CurrentTerm(), n.raft.LastIndex()
+		for _, id := range []string{"", leader.dir.id, rest[1].dir.id, n.dir.id} {
+			if n.transport.noted(id, commitNote{term, last + 1, term, last + 1}.payload()) {
+				t.Errorf("a note of node %q is believed", id)
+			}
+		}
+	})
+}
+
+// TestLateNotes: of the notes that come while raft is busy the one that tells most waits, in
+// whatever order they came.
+func TestLateNotes(t *testing.T) {
+	for range 100 {
+		tr := &transport{late: make(chan raft.RPC, 1)}
+		var coming sync.WaitGroup
+		for _, i := range rand.Perm(20) {
+			coming.Go(func() {
+				tr.wait(raft.RPC{Command: &raft.AppendEntriesRequest{Term: uint64(2 + i/10), LeaderCommitIndex: uint64(100 - 30*(i/10) + i%10)}})
+			})
+		}
+		coming.Wait()
+		if got := (<-tr.late).Command.(*raft.AppendEntriesRequest); got.Term != 3 || got.LeaderCommitIndex != 79 {
+			t.Fatalf("the one that waits is of term %d and commit %d", got.Term, got.LeaderCommitIndex)
+		}
+	}
+}
+
 // TestCommitNotePayload: what is written is read, and nothing else.
 func TestCommitNotePayload(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))

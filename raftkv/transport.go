@@ -55,8 +55,10 @@ type transport struct {
 	votes *raft.NetworkTransport // dials only
 	addr  raft.ServerAddress
 	rpcs  chan raft.RPC
-	late  chan raft.RPC // capacity one; the last commit note that found raft busy
 	lull  time.Duration // between two requests that tell nothing, at least
+
+	late   chan raft.RPC // capacity one; of the commit notes that found raft busy the one that tells most
+	lateMu sync.Mutex    // held to send there
 
 	sent, received atomic.Uint64 // AppendEntries requests
 	appends        Histogram     // those sent that were answered
