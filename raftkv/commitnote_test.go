@@ -340,3 +340,57 @@ func TestAnswerThatBreaks(t *testing.T) {
 		}
 	})
 }
+
+// TestAnswersAreCounted: whatever becomes of operations that followers forward, many at once, while
+// leaders change and connections break, no answer stays expected: else there would be no nudges.
+func TestAnswersAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newMemCluster(t)
+		leader, _ := c.leader()
+		time.Sleep(5 * time.Second)
+		var enough atomic.Bool
+		var writing sync.WaitGroup
+		var done atomic.Int64
+		for i := range 12 {
+			writing.Go(func() {
+				for !enough.Load() {
+					ctx, cancel := context.WithTimeout(t.Context(), time.Duration(1+rand.IntN(1000))*time.Millisecond)
+					op := &tree.Op{Action: tree.Set, Key: fmt.Sprint("/", i), Value: "v"}
+					if _, err := c.nodes[i%3].Do(ctx, op); err == nil {
+						done.Add(1)
+					}
+					cancel()
+					time.Sleep(50 * time.Millisecond)
+				}
+			})
+		}
+		for i := range 4 {
+			if i%2 == 0 {
+				leader.raft.LeadershipTransfer().Error()
+			} else {
+				c.cutOff(leader)
+				time.Sleep(5 * time.Second)
+				c.net.heal()
+			}
+			time.Sleep(time.Second)
+			leader = leaderOf(t, c.nodes)
+		}
+		enough.Store(true)
+		writing.Wait()
+		time.Sleep(30 * time.Second) // what was given up is finished
+		for _, n := range c.nodes {
+			for _, o := range c.nodes {
+				if p := n.transport.answering(o.dir.id); p != nil {
+					p.mu.Lock()
+					if p.answers != 0 || p.flying != 0 {
+						t.Errorf("%s expects %d answers and %d requests to tell %s of commits", n.cfg.Name, p.answers, p.flying, o.cfg.Name)
+					}
+					p.mu.Unlock()
+				}
+			}
+		}
+		if done.Load() < 100 {
+			t.Errorf("%d writes", done.Load())
+		}
+	})
+}
