@@ -34,6 +34,7 @@ type logPipe struct {
 	open  *segmentWriter // has entries that are held; nil if there are none
 	left  []*raft.Log    // entries that are being written; their large data is taken from here
 	turn  turn           // taken while a batch is synced
+	err   error          // of a batch that could not be; guarded by turn
 }
 
 func newLogPipe() *logPipe { return &logPipe{turn: newTurn()} }
@@ -72,7 +73,16 @@ func (p *logPipe) settle() error {
 	}
 	p.turn <- struct{}{}
 	defer p.turn.give()
-	return p.commit().finish()
+	return p.finish(p.commit())
+}
+
+// finish makes a batch durable, unless one before could not be: what is behind that must not
+// be whole. The caller has the turn.
+func (p *logPipe) finish(b *heldBatch) error {
+	if p.err == nil {
+		p.err = b.finish()
+	}
+	return p.err
 }
 
 // leaveOut has store store entries without their large data, so that raft-wal does not copy

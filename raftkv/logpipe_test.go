@@ -4,6 +4,7 @@
 package raftkv
 
 import (
+	"errors"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -21,6 +22,7 @@ type heldSyncs struct {
 	types.VFS
 	begun chan struct{} // receives when a sync begins
 	let   chan struct{} // closed to let all go
+	err   error         // of those that this lets go
 	count atomic.Int64  // of syncs
 }
 
@@ -38,7 +40,9 @@ func (f heldFile) Sync() error {
 	f.held.count.Add(1)
 	select {
 	case f.held.begun <- struct{}{}:
-		<-f.held.let
+		if _, alone := <-f.held.let; !alone && f.held.err != nil {
+			return f.held.err
+		}
 	case <-f.held.let:
 	}
 	return f.WritableFile.Sync()
@@ -47,13 +51,13 @@ func (f heldFile) Sync() error {
 // A pipedLog is a log of one node's, whose syncs can be held, and what its file holds.
 type pipedLog struct {
 	*aheadLog
-	dir string
-	t   *testing.T
+	dir   string
+	t     *testing.T
+	ended func() <-chan struct{} // closes it, once
 }
 
-func newPipedLog(t *testing.T, files types.VFS) *pipedLog {
+func newPipedLog(t *testing.T, files types.VFS, fail func()) *pipedLog {
 	dir := t.TempDir()
-	fail := sync.OnceFunc(func() { t.Error("the log has failed") })
 	pipe := newLogPipe()
 	vfs := logFiles{files, func(error) { fail() }}
 	meta, _, err := openLogMeta(filepath.Join(dir, "meta"), func(error) { fail() })
@@ -67,11 +71,12 @@ func newPipedLog(t *testing.T, files types.VFS) *pipedLog {
 	logs := newLogStore(markedLog{w, meta, pipe}, time.Hour, func(error) { fail() })
 	logs.pipe = pipe
 	l := newAheadLog(logs, 0, func(size int) bool { return size >= pipedBytes }, nil)
+	ended := sync.OnceValue(l.close)
 	t.Cleanup(func() {
-		<-l.close()
+		<-ended()
 		w.Close()
 	})
-	return &pipedLog{l, dir, t}
+	return &pipedLog{l, dir, t, ended}
 }
 
 func (l *pipedLog) store(index uint64, size int) {
@@ -102,7 +107,12 @@ func (l *pipedLog) scan() segmentScan {
 // newHeldLog returns a log with one entry on the disk, and a second one, large, whose sync goes
 // on until let is called.
 func newHeldLog(t *testing.T) (l *pipedLog, let func() *heldSyncs) {
-	held := &heldSyncs{VFS: fs.New(), begun: make(chan struct{}), let: make(chan struct{})}
+	return newFailingLog(t, nil, sync.OnceFunc(func() { t.Error("the log has failed") }))
+}
+
+// newFailingLog is newHeldLog with an error for that sync, if it is to have one. fail is told.
+func newFailingLog(t *testing.T, err error, fail func()) (l *pipedLog, let func() *heldSyncs) {
+	held := &heldSyncs{VFS: fs.New(), begun: make(chan struct{}), let: make(chan struct{}), err: err}
 	let = sync.OnceValue(func() *heldSyncs {
 		close(held.let)
 		return held
@@ -113,7 +123,7 @@ func newHeldLog(t *testing.T) (l *pipedLog, let func() *heldSyncs) {
 		<-held.begun
 		held.let <- struct{}{}
 	}()
-	l = newPipedLog(t, held)
+	l = newPipedLog(t, held, fail)
 	t.Cleanup(func() { let() }) // before the log is closed
 	l.store(1, 100)
 	<-first
@@ -176,5 +186,23 @@ func TestPipeAtTheEndOfAFile(t *testing.T) {
 	}
 	if s := l.scan(); s.entries != 3 || s.index == 0 || len(walFiles(t, l.dir)) != 2 {
 		t.Errorf("there are %v, of which the first has %d entries", walFiles(t, l.dir), s.entries)
+	}
+}
+
+// TestPipeAfterAFailedSync: when a sync fails nothing behind it becomes whole, nor does the file
+// that it fills: the list of files would say that all of it is on the disk.
+func TestPipeAfterAFailedSync(t *testing.T) {
+	failed := make(chan struct{})
+	l, let := newFailingLog(t, errors.New("the sync failed"), sync.OnceFunc(func() { close(failed) }))
+	l.store(3, 1<<20)
+	eventually(t, "the third entry to be written", func() bool { return l.scan().garbage > 1<<20 })
+	syncs := let()
+	<-failed
+	<-l.ended()
+	if s := l.scan(); s.entries > 2 || s.index != 0 || len(walFiles(t, l.dir)) != 1 || syncs.count.Load() != 2 {
+		t.Errorf("%d entries are whole after %d syncs, and the files are %v", s.entries, syncs.count.Load(), walFiles(t, l.dir))
+	}
+	if l.durably(9) != 1 {
+		t.Errorf("%d entries are said to be on the disk", l.durably(9))
 	}
 }

@@ -107,7 +107,7 @@ func (l *logStore) commit() (sync func() error) {
 	l.since = time.Time{}
 	return func() error {
 		return l.write("writing to the log", func() error {
-			err := held.finish()
+			err := l.pipe.finish(held)
 			if err == nil {
 				l.writes.Observe(time.Since(start))
 			}
