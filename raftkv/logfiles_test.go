@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
@@ -132,5 +133,25 @@ func TestRemovesFromDisk(t *testing.T) {
 	remover.removing.Wait()
 	if left := walFiles(t, dir); len(left) != 0 || strings.Count(logged.String(), "missing.wal") != 1 {
 		t.Errorf("there are %q, logged %q", left, logged.String())
+	}
+}
+
+// TestMarkOfAnotherFile: the mark falls behind a file that is to be written to, also if that has
+// the number of one that could not be made.
+func TestMarkOfAnotherFile(t *testing.T) {
+	m, _, err := openLogMeta(filepath.Join(t.TempDir(), "meta"), func(err error) { t.Error(err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	full := types.SegmentInfo{ID: 1, BaseIndex: 1, MinIndex: 1, MaxIndex: 9, SealTime: time.Now()}
+	for _, base := range []uint64{10, 7} { // the second after entries were dropped from the end
+		full.MaxIndex = base - 1
+		next := types.SegmentInfo{ID: 2, BaseIndex: base, MinIndex: base}
+		if err := m.CommitState(types.PersistentState{NextSegmentID: 3, Segments: []types.SegmentInfo{full, next}}); err != nil {
+			t.Fatal(err)
+		}
+		if m.durable() != base-1 || m.marked() {
+			t.Errorf("the mark is %d, and the file begins with entry %d", m.durable(), base)
+		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"sync"
 
+	"github.com/hashicorp/raft-wal/segment"
 	"github.com/hashicorp/raft-wal/types"
 )
 
@@ -41,12 +42,13 @@ type logMetaRecord struct {
 	Durable uint64 // the mark
 }
 
-// tail returns the id of the file that is written to, and whether there is one.
-func (r *logMetaRecord) tail() (id uint64, ok bool) {
+// tail returns the name of the file that is written to, empty if there is none. After one that
+// could not be made raft-wal gives its id once more, to a file that begins with another entry.
+func (r *logMetaRecord) tail() string {
 	if len(r.Segments) == 0 {
-		return 0, false
+		return ""
 	}
-	return r.Segments[len(r.Segments)-1].ID, true
+	return segment.FileName(r.Segments[len(r.Segments)-1])
 }
 
 // openLogMeta reads the file. found is false if there is none.
@@ -83,8 +85,7 @@ func (m *logMeta) CommitState(s types.PersistentState) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	rec := logMetaRecord{s, m.rec.Durable}
-	before, had := m.rec.tail()
-	if id, ok := rec.tail(); ok && !(had && id == before) {
+	if name := rec.tail(); name != "" && name != m.rec.tail() {
 		rec.Durable = rec.Segments[len(rec.Segments)-1].BaseIndex - 1
 	}
 	return m.saveLocked(rec)
