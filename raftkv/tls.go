@@ -71,7 +71,7 @@ func (f TLSFiles) read() (*tls.Config, error) {
 	c := &tls.Config{
 		Certificates: []tls.Certificate{cert},
 		MinVersion:   tls.VersionTLS12,
-		NextProtos:   []string{"http/1.1"},
+		NextProtos:   []string{"http/1.1"}, // with HTTP/2 what v2http uses again, a body, could still be on its way
 	}
 	if f.CA == "" {
 		return c, nil
