@@ -59,20 +59,7 @@ func TestCrowdShutdown(t *testing.T) {
 	p.closes(0, time.Minute)
 	p.loop.running.Wait()
 
-	p = inCrowd(t)
-	entered, leave := make(chan struct{}), make(chan struct{})
-	p.loop.config.Handler = &stubborn{entered, leave}
-	p.send(request("/slow"))
-	<-entered
-	p.sending.Go(func() {
-		if err := p.loop.Shutdown(t.Context()); err != nil {
-			t.Error(err)
-		}
-	})
-	close(leave)
-	p.want("")
-	p.sending.Wait()
-	p.closes(0, time.Minute)
+	inCrowd(t).shutdownWaits("/slow")
 }
 
 // TestCrowdShutdownMidway: connections come and go while the loop is shut down, and all end.

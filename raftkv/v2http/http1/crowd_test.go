@@ -8,9 +8,7 @@ package http1
 import (
 	"bufio"
 	"log/slog"
-	"net"
 	"strings"
-	"sync"
 	"testing"
 )
 
@@ -60,24 +58,8 @@ func (p *pair) isMember(want bool) {
 // TestCrowdMany: no request is overlooked, however the clients and the crowds interleave, and
 // nothing is left when all have gone.
 func TestCrowdMany(t *testing.T) {
-	const conns, many = 8, 10_000
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	loop := New(Config{Handler: &echo{}, Quick: quickEcho, Crowd: 3, HeaderTime: 1 << 40, BodyTime: 1 << 40, IdleTime: 1 << 40, StallTime: 1 << 40, Log: slog.Default()})
-	var serving, asking sync.WaitGroup
-	serving.Go(func() { _, _ = loop.Listener(l).Accept() })
-	for range conns {
-		asking.Go(func() {
-			if err := ask(l.Addr().String(), many); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	asking.Wait()
-	l.Close()
-	serving.Wait()
+	askMany(t, loop)
 	loop.running.Wait()
 	if n := loop.members.Load(); n != 0 || len(loop.conns) != 0 {
 		t.Errorf("%d members and %d connections are left", n, len(loop.conns))

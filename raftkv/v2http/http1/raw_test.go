@@ -152,14 +152,19 @@ func TestRawShutdown(t *testing.T) {
 
 // TestRawShutdownWaits: a request under way is answered, and that is the last.
 func TestRawShutdownWaits(t *testing.T) {
-	p := overTCP(t)
+	overTCP(t).shutdownWaits("/a")
+}
+
+// shutdownWaits shuts the loop down while it serves a request.
+func (p *pair) shutdownWaits(path string) {
+	p.t.Helper()
 	entered, leave := make(chan struct{}), make(chan struct{})
 	p.loop.config.Handler = &stubborn{entered, leave}
-	p.send(request("/a"))
+	p.send(request(path))
 	<-entered
 	p.sending.Go(func() {
-		if err := p.loop.Shutdown(t.Context()); err != nil {
-			t.Error(err)
+		if err := p.loop.Shutdown(p.t.Context()); err != nil {
+			p.t.Error(err)
 		}
 	})
 	close(leave)
@@ -191,19 +196,18 @@ func TestRawClose(t *testing.T) {
 	p.loop.running.Wait()
 }
 
-// TestRawMany: no request is overlooked, however the client and the loop interleave.
-func TestRawMany(t *testing.T) {
-	const conns, many = 8, 10_000
+// askMany has eight clients ask a loop 10,000 times each, and returns when they are done.
+func askMany(t *testing.T, loop *Loop) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	loop := New(Config{Handler: &echo{}, HeaderTime: 1 << 40, BodyTime: 1 << 40, IdleTime: 1 << 40, StallTime: 1 << 40})
 	var serving, asking sync.WaitGroup
 	serving.Go(func() { _, _ = loop.Listener(l).Accept() })
-	for range conns {
+	for range 8 {
 		asking.Go(func() {
-			if err := ask(l.Addr().String(), many); err != nil {
+			if err := ask(l.Addr().String(), 10_000); err != nil {
 				t.Error(err)
 			}
 		})
@@ -211,6 +215,12 @@ func TestRawMany(t *testing.T) {
 	asking.Wait()
 	l.Close()
 	serving.Wait()
+}
+
+// TestRawMany: no request is overlooked, however the client and the loop interleave.
+func TestRawMany(t *testing.T) {
+	loop := New(Config{Handler: &echo{}, HeaderTime: 1 << 40, BodyTime: 1 << 40, IdleTime: 1 << 40, StallTime: 1 << 40})
+	askMany(t, loop)
 	loop.Close()
 	loop.running.Wait()
 }
