@@ -40,7 +40,7 @@ func (n *Node) callAt(ctx context.Context, node, method string, params, result a
 	if strings.Contains(node, ":") {
 		client = newPeerClient(n.cfg.frameLimit(), func(ctx context.Context) (net.Conn, int, error) {
 			c, r, err := n.dialNode(ctx, node, "", protoPeer)
-			return c, r.Protocol, err
+			return c, n.spoken(r.Protocol), err
 		})
 		defer client.close()
 	}

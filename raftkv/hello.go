@@ -27,6 +27,9 @@ const (
 	minPeerProtocol = 1
 )
 
+// spoken returns the version of the protocol that this node and one of version theirs both speak.
+func (n *Node) spoken(theirs int) int { return min(theirs, n.cfg.Hooks.protocol()) }
+
 // maxHello is the longest hello in bytes.
 const maxHello = 4096
 

@@ -216,7 +216,7 @@ func (p *peers) client(id string) *peerClient {
 				return nil, 0, err
 			}
 			conn, r, err := p.node.dialNode(ctx, addr, id, protoPeer)
-			return conn, min(r.Protocol, p.node.cfg.Hooks.protocol()), err
+			return conn, p.node.spoken(r.Protocol), err
 		})
 		c.lost = p.node.pulse.wakeUp
 		c.noted = func(note []byte) { p.node.transport.noted(id, note) }

@@ -40,6 +40,7 @@ type peerSession struct {
 	from hello
 
 	protocol int // that both speak
+
 	// A stranger, who belongs to no cluster, may ask to be let in, which takes little.
 	stranger bool
 	buffer   int // bytes, in each direction
@@ -56,7 +57,7 @@ func (n *Node) serveNode(c net.Conn) {
 	s := &peerSession{node: n, conn: c, writing: newTurn(), buffer: 64 << 10, limit: n.cfg.frameLimit(), requests: maxPeerRequests}
 	if mc, ok := c.(*muxConn); ok {
 		s.from, s.stranger = mc.hello, mc.stranger
-		s.protocol = min(mc.hello.Protocol, n.cfg.Hooks.protocol())
+		s.protocol = n.spoken(mc.hello.Protocol)
 	}
 	if s.stranger {
 		s.buffer, s.limit, s.requests = maxHello, maxHello, 1
