@@ -165,57 +165,6 @@ func (c *conn) run() fate {
 	return keep
 }
 
-// readBody reads the body of the request whose head has n bytes. If it does not fit into
-// the buffer it becomes one of its own, which grows as it comes, or takes one that is kept when
-// there is something in it.
-func (c *conn) readBody(n int) {
-	r := &c.req
-	have := c.buf[c.start+n : c.end]
-	if len(have) >= r.Length {
-		r.Body = have[:r.Length]
-		c.start += n + r.Length
-		return
-	}
-	r.Lent = true
-	r.Body = append(c.roomFor(r.Length, max(1<<10, 2*len(have))), have...)
-	c.start = c.end
-	c.readUntil(time.Now().Add(c.loop.config.BodyTime))
-	for len(r.Body) < r.Length && r.BodyErr == nil {
-		if len(r.Body) == cap(r.Body) {
-			r.Body = append(c.roomFor(r.Length, 2*cap(r.Body)), r.Body...)
-		}
-		var m int
-		m, r.BodyErr = c.rwc.Read(r.Body[len(r.Body):min(cap(r.Body), r.Length)])
-		r.Body = r.Body[:len(r.Body)+m]
-	}
-	switch {
-	case len(r.Body) == r.Length:
-		r.BodyErr = nil
-	case r.BodyErr == io.EOF:
-		r.BodyErr = io.ErrUnexpectedEOF // and there is no use in saying that we close
-	default:
-		r.Close = true
-	}
-}
-
-// roomFor returns room for so many bytes of a body of that length, or for all of them.
-func (c *conn) roomFor(length, bytes int) []byte {
-	if bytes < minBody || length < minBody {
-		return make([]byte, 0, min(length, bytes))
-	}
-	c.body = c.loop.bodies.Get().(*body)
-	return c.body[:0]
-}
-
-// releaseBody gives the memory of a body back, if nobody has kept it.
-func (c *conn) releaseBody() {
-	c.req.Body = nil
-	if c.body != nil && !c.req.Kept {
-		c.loop.bodies.Put(c.body)
-	}
-	c.body = nil
-}
-
 // readMore reads the next part of a head.
 func (c *conn) readMore() fate {
 	n, err := c.rwc.Read(c.buf[c.end:])

@@ -96,13 +96,6 @@ type Loop struct {
 // buffer is what a connection reads into.
 type buffer [MaxHead]byte
 
-// body is what it reads a long body into, when so much of it has come that this takes no more
-// memory than four times as much.
-type body [MaxBody]byte
-
-// minBody is how much room must be asked for, of which a half is there, to get a body.
-const minBody = MaxBody / 2
-
 // New returns a loop without connections.
 func New(config Config) *Loop {
 	l := &Loop{config: config, conns: make(map[*conn]struct{})}
