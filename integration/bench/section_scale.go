@@ -25,11 +25,13 @@ type scaled struct {
 	renderer                float64 // of untouched, what is the renderer's; the store's too if it is embedded
 	memory                  float64 // of the renderer, MiB
 	settled, burst          float64 // after the last of many writes, ms; processor time of all, ms
+	startFloor              float64 // of start, seconds: see scaleFloorNote
+	settledFloor            float64 // of settled, ms
 }
 
 // runScale measures 1,000 templates that show 100 keys each.
 func runScale(ctx context.Context, b *bench, t *report.Table) error {
-	t.Peer, t.Notes = b.peer.name(), []string{peerNote}
+	t.Peer, t.Notes = b.peer.name(), []string{peerNote, scaleFloorNote}
 	var all []scaled
 	for _, r := range append(b.ours(), b.others()...) {
 		m, err := b.scale(ctx, r, b.pick(1000, 20))
@@ -55,6 +57,10 @@ func runScale(ctx context.Context, b *bench, t *report.Table) error {
 		add("memory of the renderer, MiB", report.AtMost(1, "≤ 1×"), func(m scaled) float64 { return m.memory })
 		add("a write to each: settled after the last, ms", report.Own(100, "≤ 100 ms"), func(m scaled) float64 { return m.settled })
 		add("CPU of all these, ms", half(), func(m scaled) float64 { return m.burst })
+		if r.source != embedded {
+			t.Add(report.Row{What: r.name + ": floor of a start, s", Ours: []float64{all[i].startFloor}},
+				report.Row{What: r.name + ": floor of a write to each, ms", Ours: []float64{all[i].settledFloor}})
+		}
 	}
 	return nil
 }
@@ -84,7 +90,11 @@ func (b *bench) scale(ctx context.Context, r renderer, templates int) (m scaled,
 		return m, err
 	}
 	m.memory = float64(rss) / (1 << 20)
-	return m, errors.Join(s.changesOfMany(ctx, &m, templates), s.untouched(ctx, &m), s.burst(ctx, &m, templates))
+	err = errors.Join(s.changesOfMany(ctx, &m, templates), s.untouched(ctx, &m), s.burst(ctx, &m, templates))
+	if r.source == remoteConfd || r.source == remoteEtcd {
+		err = errors.Join(err, s.scaleFloor(ctx, &m, templates))
+	}
+	return m, err
 }
 
 func names(templates int) map[string]bool {
