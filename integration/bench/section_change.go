@@ -47,7 +47,7 @@ func runChange(ctx context.Context, b *bench, t *report.Table) (err error) {
 	}
 	rounds := make([][]changed, len(sites))
 	for range b.rounds {
-		round, err := changes(ctx, sites, b.pick(100, 5))
+		round, err := changes(ctx, sites, b.pick(400, 5))
 		if err != nil {
 			return err
 		}
