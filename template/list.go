@@ -133,9 +133,27 @@ const meta = `*?[\`
 // mostFound bounds the room for what may be found.
 const mostFound = 1 << 10
 
+// room returns an empty list for gets: one that was taken back, or one with as much room as the
+// last one needed.
+func (s *store) room() memkv.KVPairs {
+	if spare := s.spare; spare != nil {
+		s.spare = nil
+		return spare
+	}
+	return make(memkv.KVPairs, 0, min(s.found, mostFound))
+}
+
+// takeBack takes a list that gets has returned, and that nobody looks at any more, for the next
+// call.
+func (s *store) takeBack(list memkv.KVPairs) {
+	if list != nil && cap(list) <= 2*mostFound {
+		s.spare = list[:0]
+	}
+}
+
 // gets returns the keys that match a pattern of path.Match, sorted by key.
 func (s *store) gets(pattern string) (memkv.KVPairs, error) {
-	found := make(memkv.KVPairs, 0, min(s.found, mostFound))
+	found := s.room()
 	literal := pattern
 	if i := strings.IndexAny(pattern, meta); i >= 0 {
 		literal = pattern[:i]

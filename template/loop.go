@@ -47,6 +47,7 @@ const (
 // parsed.
 const (
 	pairsLoop = "pairs_"
+	getsLoop  = "gets_" // of pairs from gets, which nobody else has then
 	textsLoop = "texts_"
 )
 
@@ -62,6 +63,10 @@ func (r *run) straighten(parsed *template.Template, funcs FuncMap) {
 	if loops := s.loops; loops != nil {
 		parsed.Funcs(FuncMap{
 			pairsLoop: func(n int, list memkv.KVPairs) (string, error) { return "", r.out.pairs(loops[n], list) },
+			getsLoop: func(n int, list memkv.KVPairs) (string, error) {
+				defer r.store.takeBack(list)
+				return "", r.out.pairs(loops[n], list)
+			},
 			textsLoop: func(n int, list []string) (string, error) { return "", r.out.texts(loops[n], list) },
 		})
 	}
@@ -143,6 +148,8 @@ func (s *straightener) writer(pipe *parse.PipeNode) string {
 	}
 	f := reflect.TypeOf(s.funcs[name.Ident])
 	switch out := f.Out(0); {
+	case name.Ident == "gets" && s.own["gets"] == nil:
+		return getsLoop
 	case out == textsType:
 		return textsLoop
 	case out == pairsType, out == reflect.TypeFor[memkv.KVPairs]():

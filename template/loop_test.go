@@ -32,6 +32,8 @@ func TestLoops(t *testing.T) {
 		{`{{range $kv, $kv := gets "/a/*"}}{{$kv.Key}};{{end}}`, 1},
 		{`{{range tree "/d"}}{{base .Key}}={{.Value | toUpper | base}};{{end}}`, 1},
 		{`{{range $d := lsdir "/"}}{{range gets (printf "/%s/*" $d)}}{{.Key}};{{end}}{{end}}`, 1},
+		{`{{range gets "/a/*"}}{{.Key}};{{end}}{{$b := gets "/b/*"}}{{range gets "/a/*"}}{{.Key}};{{end}}{{range $b}}{{.Key}};{{end}}`, 2},
+		{`{{$b := gets "/b/*"}}{{range gets "/a/*"}}{{.Key}};{{end}}{{range gets "/d/*/*"}}{{.Key}};{{end}}{{range $b}}{{.Key}};{{end}}`, 2},
 		{`{{range ls "/a"}}{{.}},{{end}}{{range $i, $x := getvs "/*/*"}}{{$i}}:{{$x}},{{end}}`, 2},
 		{`{{range split "a,b" ","}}-{{- . -}} - {{end}}`, 1},
 		{`{{range "a,b" | split "x,y"}}{{.}};{{end}}`, 1},
@@ -105,7 +107,9 @@ func compareLoops(t interface {
 		}
 		if straight {
 			for _, each := range tmpl.parsed.Templates() {
-				loops += strings.Count(each.Root.String(), pairsLoop+" ") + strings.Count(each.Root.String(), textsLoop+" ")
+				for _, writer := range []string{pairsLoop, getsLoop, textsLoop} {
+					loops += strings.Count(each.Root.String(), writer+" ")
+				}
 			}
 		} else {
 			plain := template.New(tmpl.source.name).Funcs(tmpl.run.bind(text)).Option("missingkey=error")
@@ -133,5 +137,33 @@ func TestLoopStops(t *testing.T) {
 		if !errors.Is(err, context.Canceled) || len(o.buf) > 0 {
 			t.Errorf("got %v and wrote %q, want the context's error", err, o.buf)
 		}
+	}
+}
+
+// TestRoom: a large output is moved each time it has doubled, and the list of a loop that is
+// over is the next one's.
+func TestRoom(t *testing.T) {
+	text := strings.Repeat("x", 100)
+	if n := testing.AllocsPerRun(1, func() {
+		o := output{ctx: t.Context()}
+		for range 10_000 {
+			o.text(&piece{}, text)
+		}
+	}); n > 16 {
+		t.Errorf("a megabyte was written with %v allocations, want at most 16", n)
+	}
+	s := newStore(keysOf(loopValues), "/")
+	first, err := s.gets("/a/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.takeBack(first)
+	second, err := s.gets("/d/e/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	third, err := s.gets("/a/*")
+	if err != nil || &first[0] != &second[0] || &second[0] == &third[0] {
+		t.Errorf("the list that was taken back is not used once: %v", err)
 	}
 }

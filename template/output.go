@@ -20,8 +20,21 @@ func (o *output) Write(p []byte) (int, error) {
 	if err := o.ctx.Err(); err != nil {
 		return 0, err
 	}
+	o.room(len(p))
 	o.buf = append(o.buf, p...)
 	return len(p), nil
+}
+
+// room makes room for n more bytes. It doubles the buffer, where append would add a quarter to
+// one that is large: what is copied, and memory that is touched for the first time, is several
+// times less then.
+func (o *output) room(n int) {
+	if n <= cap(o.buf)-len(o.buf) {
+		return
+	}
+	larger := make([]byte, len(o.buf), max(2*cap(o.buf), len(o.buf)+n))
+	copy(larger, o.buf)
+	o.buf = larger
 }
 
 // pairs writes a loop over pairs.
@@ -66,9 +79,10 @@ func (o *output) texts(l loop, list []string) error {
 func (o *output) piece(p *piece, i int) {
 	if p.what == index {
 		o.buf = strconv.AppendInt(o.buf, int64(i), 10)
-	} else {
-		o.buf = append(o.buf, p.text...)
+		return
 	}
+	o.room(len(p.text))
+	o.buf = append(o.buf, p.text...)
 }
 
 // text writes a text of an element.
@@ -76,5 +90,6 @@ func (o *output) text(p *piece, text string) {
 	for _, f := range p.funcs {
 		text = f(text)
 	}
+	o.room(len(text))
 	o.buf = append(o.buf, text...)
 }

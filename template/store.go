@@ -30,8 +30,9 @@ type store struct {
 	keys   sorted
 	prefix string // "" if nothing is cut off, else clean: "/app"
 	reads  reads
-	aside  string // the prefix, if some keys lay outside of it and keys is a copy
-	found  int    // how many the last gets has found, as a guess for the next
+	aside  string        // the prefix, if some keys lay outside of it and keys is a copy
+	found  int           // how many the last gets has found, as a guess for the next
+	spare  memkv.KVPairs // a list that gets may use again
 }
 
 // newStore returns a store of the keys, with the prefix cut off.

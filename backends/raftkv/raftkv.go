@@ -180,10 +180,10 @@ func (k *keys) Under(prefixes []string) backends.Keys { return visible(k.within,
 // all of them: whether none reaches beyond its last component with a "_" in front. The
 // path up to that component is dir.
 func (k *keys) hidden(key string) (dir string, hidden bool) {
-	start := strings.LastIndex(key, "/_")
-	if start < 0 {
+	if !strings.Contains(key, "/_") { // nearly always, and found out faster than where it is last
 		return "", false
 	}
+	start := strings.LastIndex(key, "/_")
 	end := len(key)
 	if i := strings.IndexByte(key[start+1:], '/'); i >= 0 {
 		end = start + 1 + i
