@@ -239,7 +239,7 @@ func (f *FSM) Restore(r io.ReadCloser) error {
 	if err != nil {
 		return fmt.Errorf("reading snapshot: %w", err)
 	}
-	if err := f.tree.Restore(rest); err != nil {
+	if err := f.tree.RestoreBeside(rest, beside); err != nil {
 		return fmt.Errorf("restoring tree from snapshot: %w", err)
 	}
 	f.clock.Store(h.clock)
@@ -250,6 +250,13 @@ func (f *FSM) Restore(r io.ReadCloser) error {
 	f.applied.advance(h.seen)
 	f.shown.advance(h.seen)
 	return nil
+}
+
+// beside is a tree.Beside.
+func beside(f func()) (wait func()) {
+	var running sync.WaitGroup
+	running.Go(f)
+	return running.Wait
 }
 
 // entryFSM is what the chunking wrapper hands complete entries to.
