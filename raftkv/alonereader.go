@@ -58,8 +58,7 @@ type aloneReader struct {
 
 	next  uint64 // index of the next entry
 	alone bool   // the newest configuration has this node and no other
-	batch []*raft.Log
-	err   error // why it has stopped
+	err   error  // why the reading of the log has stopped
 }
 
 // errNotAlone is why a store is left to raft. What is wrong with it, if anything is, the
@@ -73,7 +72,7 @@ func readAlone(ctx context.Context, cfg Config) *Reader {
 		return nil // a new node, or one that has to look whether it belongs to others
 	}
 	began := cfg.Now()
-	r := &aloneReader{cfg: cfg, files: fs.New(), state: newLoadedState(), batch: make([]*raft.Log, 0, 64)}
+	r := &aloneReader{cfg: cfg, files: fs.New(), state: newLoadedState()}
 	if cfg.Hooks.LogFS != nil {
 		r.files = cfg.Hooks.LogFS
 	}
@@ -113,14 +112,16 @@ func (r *aloneReader) open() error {
 	return nil
 }
 
+// caught turns a panic into an error: raft and raft-wal panic at what they cannot decode.
+func caught(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("%w: %v", ErrDamaged, p)
+	}
+}
+
 // read applies snapshot and log, and expires keys.
 func (r *aloneReader) read(ctx context.Context) (err error) {
-	// Raft and raft-wal panic at what they cannot decode.
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%w: %v", ErrDamaged, p)
-		}
-	}()
+	defer caught(&err)
 	vote, err := openStableStore(r.dir.vote(), nil)
 	if err != nil || !vote.found {
 		return errors.Join(errNotAlone, err)
@@ -133,14 +134,9 @@ func (r *aloneReader) read(ctx context.Context) (err error) {
 	if err := r.snapshot(log.Durable); err != nil {
 		return err
 	}
-	for i, info := range log.Segments {
-		if err := r.segment(ctx, info, i == len(log.Segments)-1, log.Durable); err != nil {
-			return fmt.Errorf("reading %q: %w", segment.FileName(info), err)
-		}
-	}
-	r.apply()
-	if r.err != nil {
-		return r.err
+	r.state.Replay(func(yield func(*raft.Log) bool) { err = r.entries(ctx, log, yield) })
+	if err := errors.Join(err, r.state.err); err != nil {
+		return err
 	}
 	cluster, err := r.dir.readCluster()
 	if err != nil || !r.alone || cluster == "" || cluster != string((*r.state.AllMeta())[metaClusterID]) {
@@ -210,9 +206,20 @@ func (r *aloneReader) only(c raft.Configuration) bool {
 	return r.alone
 }
 
-// segment reads a file of the log, and applies the entries that are not applied yet. The log
+// entries shows the entries of the log that the snapshot does not have.
+func (r *aloneReader) entries(ctx context.Context, log logMetaRecord, show func(*raft.Log) bool) (err error) {
+	defer caught(&err)
+	for i, info := range log.Segments {
+		if err := r.segment(ctx, info, i == len(log.Segments)-1, log.Durable, show); err != nil {
+			return fmt.Errorf("reading %q: %w", segment.FileName(info), err)
+		}
+	}
+	return nil
+}
+
+// segment reads a file of the log, and shows the entries that have not been shown yet. The log
 // ends at its mark, in its last file.
-func (r *aloneReader) segment(ctx context.Context, info types.SegmentInfo, tail bool, mark uint64) error {
+func (r *aloneReader) segment(ctx context.Context, info types.SegmentInfo, tail bool, mark uint64, show func(*raft.Log) bool) error {
 	last := info.MaxIndex
 	if tail {
 		last = mark
@@ -230,8 +237,10 @@ func (r *aloneReader) segment(ctx context.Context, info types.SegmentInfo, tail 
 	s, err := scanEntries(f, func(entry []byte) bool {
 		if index++; index == r.next && index <= last {
 			e := new(raft.Log)
-			r.err = errors.Join(codec.Decode(entry, e), ctx.Err())
-			r.add(e)
+			if r.err = errors.Join(codec.Decode(entry, e), ctx.Err()); r.err == nil {
+				r.err = r.take(e)
+			}
+			return r.err == nil && show(e)
 		}
 		return r.err == nil
 	})
@@ -248,33 +257,20 @@ func (r *aloneReader) segment(ctx context.Context, info types.SegmentInfo, tail 
 	return nil
 }
 
-// add takes the next entry.
-func (r *aloneReader) add(e *raft.Log) {
+// take looks at the next entry. It returns an error if raft is needed for it.
+func (r *aloneReader) take(e *raft.Log) error {
 	switch {
-	case r.err != nil:
-		return
 	case e.Index != r.next:
-		r.err = errNotAlone
+		return errNotAlone
 	case e.Type == raft.LogConfiguration:
 		if !r.only(raft.DecodeConfiguration(e.Data)) {
-			r.err = errNotAlone
+			return errNotAlone
 		}
 	case e.Type != raft.LogCommand && e.Type != raft.LogNoop && e.Type != raft.LogBarrier:
-		r.err = errNotAlone
+		return errNotAlone
 	}
 	r.next++
-	if r.batch = append(r.batch, e); len(r.batch) == cap(r.batch) {
-		r.apply()
-	}
-}
-
-// apply applies the entries that wait for it.
-func (r *aloneReader) apply() {
-	if len(r.batch) > 0 && r.err == nil {
-		r.state.ApplyBatch(r.batch)
-		r.err = r.state.err
-	}
-	r.batch = r.batch[:0]
+	return nil
 }
 
 // expire removes the keys whose time has come.

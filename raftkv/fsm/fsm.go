@@ -131,18 +131,27 @@ func (f *FSM) entry(l *raft.Log) any {
 		f.stop(l, err)
 		return err
 	}
-	now := max(f.clock.Load(), f.batch.Clock)
+	results := make([]Result, len(f.batch.Ops))
+	f.carryOut(&f.batch, results)
+	return results
+}
+
+// carryOut carries out the operations of an entry. results, one for each, may be nil.
+func (f *FSM) carryOut(b *Batch, results []Result) {
+	now := max(f.clock.Load(), b.Clock)
 	f.clock.Store(now)
 	f.tree.Expire(now)
-	results := make([]Result, len(f.batch.Ops))
-	for i, op := range f.batch.Ops {
+	for i, op := range b.Ops {
+		var r Result
 		if op.Meta != nil {
-			results[i].Err = f.setMeta(op.Meta)
-			continue
+			r.Err = f.setMeta(op.Meta)
+		} else {
+			r.Event, r.Err = f.tree.Apply(op.Tree, now)
 		}
-		results[i].Event, results[i].Err = f.tree.Apply(op.Tree, now)
+		if results != nil {
+			results[i] = r
+		}
 	}
-	return results
 }
 
 // stop ends the machine at entry l.
@@ -250,13 +259,6 @@ func (f *FSM) Restore(r io.ReadCloser) error {
 	f.applied.advance(h.seen)
 	f.shown.advance(h.seen)
 	return nil
-}
-
-// beside is a tree.Beside.
-func beside(f func()) (wait func()) {
-	var running sync.WaitGroup
-	running.Go(f)
-	return running.Wait
 }
 
 // entryFSM is what the chunking wrapper hands complete entries to.

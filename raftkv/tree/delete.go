@@ -25,6 +25,7 @@ func (t *Tree) delete(op *Op, key string, now int64) (*Event, *Error) {
 func (t *Tree) remove(action Action, key string, old *Node, now int64) *Event {
 	var below []string
 	if old.Dir {
+		t.dir = ""
 		t.keys.ascend(key+"/", func(k string, n *Node) bool {
 			if !under(k, key) {
 				return false

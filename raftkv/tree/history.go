@@ -34,15 +34,17 @@ func (e *Event) size() int {
 	return n
 }
 
-// add appends e and drops what is too much at the other end.
-func (h *history) add(e *Event) {
+// add appends e and drops what is too much at the other end. It returns the last event that
+// was dropped, nil if none was.
+func (h *history) add(e *Event) (dropped *Event) {
 	if len(h.events) == cap(h.events) {
 		h.move()
 	}
 	h.events = append(h.events, e)
 	h.bytes += e.size()
 	for len(h.events) > historyLen || h.bytes > historyBytes && len(h.events) > 1 {
-		size := h.events[0].size()
+		dropped = h.events[0]
+		size := dropped.size()
 		h.bytes -= size
 		h.gone += size
 		h.events = h.events[1:]
@@ -50,6 +52,7 @@ func (h *history) add(e *Event) {
 	if h.gone > historySlack {
 		h.move()
 	}
+	return dropped
 }
 
 // move copies the events to a new array, which frees the ones dropped.

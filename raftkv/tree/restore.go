@@ -29,6 +29,7 @@ func (t *Tree) RestoreBeside(r io.Reader, beside Beside) error {
 		return fmt.Errorf("restoring tree snapshot: %w", err)
 	}
 
+	t.dir = ""
 	t.keys = dec.keys
 	t.index = dec.index
 	t.expiry = dec.expiry

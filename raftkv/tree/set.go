@@ -31,7 +31,9 @@ func (t *Tree) set(op *Op, key string, now int64) (*Event, *Error) {
 		return nil, t.refuse(CodeNotFile, key)
 	}
 	t.expiry.changed(t.keys, key, old, n)
-	return t.record(&Event{Action: Set, Key: key, Node: n, Prev: old, Now: now}, nil), nil
+	e := t.replay.event()
+	e.Action, e.Key, e.Node, e.Prev, e.Now = Set, key, n, old, now
+	return t.record(e, nil), nil
 }
 
 // refresh is set for a new time to live only.
@@ -119,6 +121,9 @@ func (t *Tree) newNode(op *Op, value string, now int64) *Node {
 // makeParents makes the directories above key that are missing. It fails, having
 // made none, if one of them is a file.
 func (t *Tree) makeParents(key string) *Error {
+	if parent(key) == t.dir {
+		return nil // as for most keys: the one before was in it
+	}
 	top := parent(key) // the nearest one that is there
 	for top != "/" {
 		n := t.keys.get(top)
@@ -137,6 +142,7 @@ func (t *Tree) makeParents(key string) *Error {
 		}
 		t.keys.set(dir, n)
 	}
+	t.dir = parent(key)
 	return nil
 }
 

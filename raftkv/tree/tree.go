@@ -16,6 +16,8 @@ type Tree struct {
 	history history
 	stats   Stats    // without gets and watchers
 	pending []change // since the last Publish
+	dir     string   // a directory that is there, the last that a new key was in; "" if none is known
+	replay  replay
 
 	// Stored with hub.mu held, so that who holds it sees a history and a set of
 	// watchers that belong together; loaded without.
@@ -89,7 +91,11 @@ func (t *Tree) put(key string, old, n *Node) {
 // record adds the event, which has the next index, to the history.
 func (t *Tree) record(e *Event, below []string) *Event {
 	t.index = e.Index()
-	t.history.add(e)
+	dropped := t.history.add(e)
+	if t.replay.running {
+		t.replay.dropped(dropped)
+		return e
+	}
 	t.pending = append(t.pending, change{e, below})
 	return e
 }
