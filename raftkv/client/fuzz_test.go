@@ -17,6 +17,13 @@ import (
 var seeds = []string{
 	`{"action":"get","node":{"key":"/","dir":true,"nodes":[{"key":"/a","value":"1","modifiedIndex":5,"createdIndex":5},{"key":"/d","dir":true,"nodes":[{"key":"/d/x","value":""}]}]}}` + "\n",
 	`{"action":"set","node":{"key":"/a","value":"1","modifiedIndex":18446744073709551615,"createdIndex":5,"ttl":-3,"expiration":"2026-01-01T00:00:00Z"},"prevNode":{"key":"/a","value":null}}x`,
+	`{"action":"get","node":{"nodes":[{"key":"/a","value":"","modifiedIndex":5,"createdIndex":0},{"key":"/b","value":"é","modifiedIndex":5,"createdIndex":5},` +
+		`{"key":"/c","value":"2","modifiedIndex":12345678901234567890,"createdIndex":5},{"key":"/d","value":"3","modifiedIndex":1,"createdIndex":2,"dir":true},` +
+		`{"key":"/e","value":"4","modifiedIndex":1,"createdIndex":1}],"dir":true}}`,
+	`{"action":"get","node":{"key":"/a","value":"1","modifiedIndex":01,"createdIndex":1}}`,
+	`{"action":"get","node":{"key":"/a","value":"1","modifiedIndex":1,"createdIndex":}}`,
+	`{"action":"get","node":{"key":"/a","value":"1","modifiedIndex":1,"createdIndex":1.5}}`,
+	`{"action":"get","node":{"key":"/a","value":"1","modifiedIndex":1,"createdIndex":1} }`,
 	` { "node" : { "nodes" : [ { "value" : "v" , "key" : "/k" } , null ] , "dir" : false , "key" : "/n" } , "ACTION" : "x" } `,
 	`{"action":"a","node":{"nodes":[{"key":"/a"},{"key":"/b"}],"nodes":[{"value":"1"}],"nodes":[],"dir":true}}`,
 	`{"action":"a","node":{"key":"/a"},"node":{"value":"1"},"node":null}`,
