@@ -35,13 +35,14 @@ type listing struct {
 // list reads everything under root. What does not exist is empty: only an error of the
 // v2 API says so, never any other 404. old is for etcd 0.4.
 func (b *Backend) list(ctx context.Context, root string, old bool) (*listing, error) {
-	l := &listing{}
-	r, err := b.client.List(ctx, root, client.GetOptions{Quorum: !old, Consistent: old})
+	l, c := &listing{}, &collector{root: root}
+	r, err := b.client.ListTo(ctx, root, client.GetOptions{Quorum: !old, Consistent: old}, c)
+	values := c.end()
 	var e *client.Error
 	switch {
 	case err == nil:
 		l.index, l.clusterID, l.endpoint = r.Index, r.ClusterID, r.Endpoint
-		l.values = order(shown(root, r.Files))
+		l.values = order(values)
 	case errors.As(err, &e) && (e.Code == codeKeyNotFound || e.Code == codeNotDir):
 		l.index, l.clusterID, l.endpoint = e.Index, e.ClusterID, e.Endpoint
 	default:

@@ -9,19 +9,7 @@ import (
 	"strings"
 
 	"confd/backends"
-	"confd/raftkv/client"
 )
-
-// shown returns the files that a listing of root shows.
-func shown(root string, files []client.File) []backends.Pair {
-	values := make([]backends.Pair, 0, len(files))
-	for _, f := range files {
-		if key := backends.Clean(f.Key); covers(root, key) {
-			values = append(values, backends.Pair{Key: key, Value: f.Value})
-		}
-	}
-	return values
-}
 
 func byKey(a, b backends.Pair) int { return cmp.Compare(a.Key, b.Key) }
 

@@ -53,11 +53,29 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// Of a listing only what a listing of the root would show is taken.
-func TestShown(t *testing.T) {
+// Of a listing only what a listing of the root would show is kept, of the answer that began
+// last, however many parts there are.
+func TestCollector(t *testing.T) {
 	files := []client.File{{Key: "/a/x", Value: "1"}, {Key: "/a/_h/y"}, {Key: "/b"}, {Key: "a//z/", Value: "2"}, {Key: ""}}
-	want := []backends.Pair{{Key: "/a/x", Value: "1"}, {Key: "/a/z", Value: "2"}}
-	if got := shown("/a", files); !slices.Equal(got, want) {
-		t.Errorf("got %q, want %q", got, want)
+	for parts := range 3 * collectAhead {
+		c := collector{root: "/a"}
+		var want []backends.Pair
+		for begin := range 2 {
+			want = nil
+			c.Begin()
+			var part []client.File
+			for i := range parts {
+				value := fmt.Sprint(begin, i)
+				part = append(append(part, files...), client.File{Key: "/a/" + value, Value: value})
+				part = c.Take(part)
+				if len(part) > 0 {
+					t.Fatalf("got %d files to go on with", len(part))
+				}
+				want = append(want, backends.Pair{Key: "/a/x", Value: "1"}, backends.Pair{Key: "/a/z", Value: "2"}, backends.Pair{Key: "/a/" + value, Value: value})
+			}
+		}
+		if got := c.end(); !slices.Equal(got, want) {
+			t.Errorf("%d parts: got %q, want %q", parts, got, want)
+		}
 	}
 }

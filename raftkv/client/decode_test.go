@@ -6,6 +6,7 @@ package client
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -29,7 +30,7 @@ func TestDecodeErrors(t *testing.T) {
 	for _, tt := range tests {
 		for _, decode := range []func(*scanner) error{
 			func(s *scanner) error { _, err := s.event(); return err },
-			func(s *scanner) error { _, err := s.files(); return err },
+			func(s *scanner) error { return s.files(new(keeper).Take) },
 		} {
 			if err := decode(newScanner(strings.NewReader(tt.text), 7)); err == nil || err.Error() != tt.want {
 				t.Errorf("%.50s: got %v, want %v", tt.text, err, tt.want)
@@ -37,7 +38,7 @@ func TestDecodeErrors(t *testing.T) {
 		}
 	}
 	text := `{"action":"get","node":{"dir":true,"nodes":[],"nodes":[]}}`
-	if _, err := newScanner(strings.NewReader(text), 7).files(); err == nil || err.Error() != "the same field twice at byte 54" {
+	if err := newScanner(strings.NewReader(text), 7).files(new(keeper).Take); err == nil || err.Error() != "the same field twice at byte 54" {
 		t.Errorf("%s: got %v", text, err)
 	}
 }
@@ -70,6 +71,66 @@ func TestListCut(t *testing.T) {
 	}
 }
 
+// parts notes how many files came at a time, and how many answers began.
+type parts struct {
+	keeper
+	sizes  []int
+	begins int
+}
+
+func (p *parts) Begin() {
+	p.keeper.Begin()
+	p.begins++
+}
+
+func (p *parts) Take(files []File) []File {
+	p.sizes = append(p.sizes, len(files))
+	return p.keeper.Take(files)
+}
+
+// A listing is taken in parts, but a file only when it is certain that it is one: what is said
+// to be a directory behind its nodes may be a file.
+func TestListParts(t *testing.T) {
+	nodes := strings.Repeat(`{"key":"/d/x","value":"v","modifiedIndex":1,"createdIndex":1},`, 3*listPart)
+	nodes += `{"value":"last","key":"/d/last"}`
+	for _, test := range []struct {
+		node  string
+		files int
+		parts int
+		err   error
+	}{
+		{`{"dir":true,"nodes":[` + nodes + `]}`, 3*listPart + 1, 4, nil},
+		{`{"dir":true,"nodes":[{"key":"/d","dir":true,"nodes":[` + nodes + `]}]}`, 3*listPart + 1, 4, nil},
+		{`{"nodes":[` + nodes + `],"dir":true}`, 3*listPart + 1, 1, nil},
+		{`{"dir":true,"nodes":[{"key":"/d","nodes":[` + nodes + `]},` + nodes + `]}`, 3*listPart + 2, 4, nil},
+		{`{"nodes":[` + nodes + `],"key":"/d","value":"v"}`, 1, 1, nil},
+		{`{"dir":true,"nodes":[` + nodes + `],"dir":false}`, 0, 0, errTwice},
+		{`{"dir":true,"nodes":[]}`, 0, 1, nil},
+	} {
+		var p parts
+		err := newScanner(strings.NewReader(`{"action":"get","node":`+test.node+`}`), 100).files(p.Take)
+		if !errors.Is(err, test.err) || err == nil && (len(p.files) != test.files || len(p.sizes) != test.parts) {
+			t.Errorf("%.40s…: %d files in parts of %v, %v", test.node, len(p.files), p.sizes, err)
+		}
+	}
+}
+
+// An answer that breaks off does not count beside that of the next endpoint.
+func TestListAgain(t *testing.T) {
+	text := listing(2000, "v")
+	first := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write(text[:len(text)/2])
+		w.(http.Flusher).Flush()
+		panic(http.ErrAbortHandler)
+	})
+	second := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(text) })
+	var p parts
+	r, err := newClient(t, Config{}, first, second).ListTo(t.Context(), "/", GetOptions{}, &p)
+	if err != nil || r.Endpoint != second || len(p.files) != 2000 || p.begins != 2 {
+		t.Errorf("%d files after %d began, %v", len(p.files), p.begins, err)
+	}
+}
+
 // listing returns the answer of a server with so many keys, a hundred to a directory.
 func listing(keys int, value string) []byte {
 	root := &Node{Dir: true}
@@ -93,7 +154,9 @@ func BenchmarkListing(b *testing.B) {
 	for _, size := range []int{1, 256} {
 		text := listing(100_000, strings.Repeat("v", size))
 		for name, decode := range map[string]func(io.Reader) error{
-			"files": func(r io.Reader) error { _, err := newScanner(r, listSize).files(); return err },
+			"files": func(r io.Reader) error {
+				return newScanner(r, listSize).files(func(files []File) []File { return files[:0] })
+			},
 			"event": func(r io.Reader) error { _, err := newScanner(r, listSize).event(); return err },
 			"json":  func(r io.Reader) error { return json.NewDecoder(r).Decode(&Event{}) },
 		} {

@@ -127,7 +127,9 @@ func FuzzFiles(f *testing.F) {
 			want = walk(nil, e.Node)
 		}
 		for _, come := range comes {
-			got, err := come(text).files()
+			var k keeper
+			err := come(text).files(k.Take)
+			got := k.files
 			switch {
 			case errors.Is(err, errTwice) && twice(json.NewDecoder(strings.NewReader(text))):
 			case (err == nil) != (bad == nil):

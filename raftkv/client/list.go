@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"slices"
 	"strings"
 )
 
@@ -24,26 +23,63 @@ type Listing struct {
 // is set, at a fraction of its cost: the answer is taken apart while it comes. That no
 // file is listed twice is up to the server.
 func (c *Client) List(ctx context.Context, key string, opts GetOptions) (*Listing, error) {
+	var k keeper
+	r, err := c.ListTo(ctx, key, opts, &k)
+	if err != nil {
+		return nil, err
+	}
+	return &Listing{*r, k.files}, nil
+}
+
+// A Taker takes the files of a listing, some hundred at a time, while the rest still comes.
+type Taker interface {
+	// Begin is called for each answer that begins. What was taken before is of one that broke
+	// off, and does not count.
+	Begin()
+
+	// Take takes files, in any order. It returns an empty slice for the next ones, which may
+	// be the same one.
+	Take(files []File) []File
+}
+
+// ListTo is List, and gives the files to a taker. After an error they are of no use. The
+// response has no Event.
+func (c *Client) ListTo(ctx context.Context, key string, opts GetOptions, to Taker) (*Response, error) {
 	opts.Recursive = true
-	l := &Listing{}
-	err := c.keyCall(ctx, &request{method: http.MethodGet, path: c.keyPath(key), query: opts.query()}, &l.Response,
-		func(s *scanner) (err error) {
-			l.Files, err = s.files()
-			return err
+	r := &Response{}
+	err := c.keyCall(ctx, &request{method: http.MethodGet, path: c.keyPath(key), query: opts.query()}, r,
+		func(s *scanner) error {
+			to.Begin()
+			return s.files(to.Take)
 		}, listSize)
 	if err != nil {
 		return nil, err
 	}
-	return l, nil
+	return r, nil
+}
+
+// A keeper keeps what it takes.
+type keeper struct{ files []File }
+
+// Begin forgets what was there.
+func (k *keeper) Begin() { k.files = nil }
+
+// Take keeps the files.
+func (k *keeper) Take(files []File) []File {
+	k.files = append(k.files, files...)
+	return files[:0]
 }
 
 // listSize is how much of a listing is read at a time, in bytes: less than a processor's
 // cache, and more than the way into the kernel costs.
 const listSize = 128 << 10
 
-// files reads an event and returns the files in its node.
-func (s *scanner) files() ([]File, error) {
-	l := lister{scanner: s}
+// listPart is how many files are given to a taker at a time.
+const listPart = 256
+
+// files reads an event and has the files in its node taken.
+func (s *scanner) files(take func([]File) []File) error {
+	l := lister{scanner: s, take: take}
 	found := false
 	var e Event
 	err := s.eventInto(&e.Action, func(f field) error {
@@ -60,17 +96,23 @@ func (s *scanner) files() ([]File, error) {
 	if err == nil && (e.Action == "" || !found) {
 		err = errNoEvent
 	}
-	return l.files, err
+	if err == nil {
+		take(l.files)
+	}
+	return err
 }
 
 // errTwice is the error of an object that has its node or nodes twice. encoding/json would
 // put both together; no server means that.
 var errTwice = errors.New("the same field twice")
 
-// A lister collects the files of a listing.
+// A lister collects the files of a listing, and has them taken when it is sure of them.
 type lister struct {
 	*scanner
+	take    func([]File) []File
 	files   []File
+	taken   int // how many were taken before files
+	unsure  int // how many of the nodes around may be no directory, which then is the only file
 	strings arena
 }
 
@@ -78,8 +120,7 @@ type lister struct {
 // and no null.
 func (l *lister) node() (bool, error) {
 	if file, ok := l.plain(); ok {
-		l.add(len(l.files), file)
-		return true, nil
+		return true, l.add(l.taken+len(l.files), file)
 	}
 	open, err := l.open('{')
 	if !open {
@@ -87,7 +128,7 @@ func (l *lister) node() (bool, error) {
 	}
 	var file File
 	var other Node // what nobody asks for, but must be in order
-	children, before := false, len(l.files)
+	children, before := false, l.taken+len(l.files)
 	for first := true; ; first = false {
 		f, more, err := l.field(first)
 		switch {
@@ -95,9 +136,9 @@ func (l *lister) node() (bool, error) {
 			return true, err
 		case !more:
 			if !other.Dir {
-				l.add(before, file)
+				err = l.add(before, file)
 			}
-			return true, nil
+			return true, err
 		case f == fieldNodes && children:
 			return true, l.fail(errTwice)
 		}
@@ -108,7 +149,7 @@ func (l *lister) node() (bool, error) {
 			file.Value = ""
 			err = l.stringInto(&file.Value)
 		case fieldNodes:
-			children, err = true, l.nodes()
+			children, err = true, l.nodes(other.Dir)
 		default:
 			err = l.nodeField(&other, f)
 		}
@@ -119,11 +160,17 @@ func (l *lister) node() (bool, error) {
 }
 
 // add puts a file in the place of those from before on.
-func (l *lister) add(before int, file File) {
-	if before == cap(l.files) {
-		l.files = slices.Grow(l.files, max(before, 16)) // fewer times than append would
+func (l *lister) add(before int, file File) error {
+	at := before - l.taken
+	if at < 0 { // it was said to be a directory
+		return l.fail(errTwice)
 	}
-	l.files = append(l.files[:before], file)
+	l.files = append(l.files[:at], file)
+	if len(l.files) >= listPart && l.unsure == 0 {
+		l.taken += len(l.files)
+		l.files = l.take(l.files)
+	}
+	return nil
 }
 
 // plain takes a file that is told as all servers tell nearly all of theirs: these fields in
@@ -169,8 +216,12 @@ func plainNumber(b []byte, begin string) (rest []byte) {
 	return b[n:]
 }
 
-// nodes takes the nodes of a directory.
-func (l *lister) nodes() error {
+// nodes takes the nodes of what is known to be a directory, or is not.
+func (l *lister) nodes(dir bool) error {
+	if !dir {
+		l.unsure++
+		defer func() { l.unsure-- }()
+	}
 	open, err := l.open('[')
 	for first := true; open && err == nil; first = false {
 		if open, err = l.next(first, ']'); open && err == nil {
