@@ -40,6 +40,12 @@ func (m *Map) Set(key, value string) bool {
 	return true
 }
 
+// Append is Set for a key that is behind all others. O(1).
+func (m *Map) Append(key, value string) {
+	m.tree.Load(key, value)
+	m.frozen = nil
+}
+
 // A Pair is a key and its value.
 type Pair struct{ Key, Value string }
 
@@ -59,10 +65,9 @@ func (m *Map) SetAll(pairs []Pair) (changed []string) {
 	}
 	changed = make([]string, len(pairs))
 	for i, p := range pairs {
-		m.tree.Load(p.Key, p.Value) // which is quick in order, and right in any
+		m.Append(p.Key, p.Value)
 		changed[i] = p.Key
 	}
-	m.frozen = nil
 	return changed
 }
 

@@ -323,3 +323,23 @@ func BenchmarkSnapshotAfterSet(b *testing.B) {
 		m.Keys()
 	}
 }
+
+// Append is Set, also for a key that is not behind all others.
+func TestMapAppend(t *testing.T) {
+	m := backends.NewMap()
+	m.Append("/a", "1")
+	before := m.Keys()
+	for i, key := range []string{"/c", "/b", "/c", "/a"} {
+		m.Append(key, fmt.Sprint(i))
+	}
+	var got []string
+	for key, value := range m.Keys().From("") {
+		got = append(got, key+"="+value)
+	}
+	if want := []string{"/a=3", "/b=1", "/c=2"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if value, _ := before.Get("/a"); value != "1" {
+		t.Errorf("a snapshot has changed: %q", value)
+	}
+}

@@ -18,6 +18,8 @@ const collectAhead = 8
 type collector struct {
 	root   string
 	values []backends.Pair
+	fresh  bool          // there is no copy of anything yet, so that one may be made of the values
+	copied *backends.Map // of the values, with fresh, as long as they come in order; else nil
 	first  []client.File // the only part so far, which nobody works on yet
 
 	full, empty chan []client.File // on the way, and back; nil while nobody works
@@ -27,7 +29,10 @@ type collector struct {
 // Begin forgets what was taken.
 func (c *collector) Begin() {
 	c.end()
-	c.values = nil
+	c.values, c.copied = nil, nil
+	if c.fresh {
+		c.copied = backends.NewMap()
+	}
 }
 
 // Take hands a part on. It is kept until it has been worked on.
@@ -66,8 +71,16 @@ func (c *collector) keep(files []client.File) {
 		if len(c.values) == cap(c.values) { // twice as many, where append would add a quarter
 			c.values = append(make([]backends.Pair, 0, max(2*len(c.values), 16)), c.values...)
 		}
-		if key := backends.Clean(f.Key); covers(c.root, key) {
-			c.values = append(c.values, backends.Pair{Key: key, Value: f.Value})
+		key := backends.Clean(f.Key)
+		if !covers(c.root, key) {
+			continue
+		}
+		if n := len(c.values); n > 0 && c.values[n-1].Key >= key {
+			c.copied = nil
+		}
+		c.values = append(c.values, backends.Pair{Key: key, Value: f.Value})
+		if c.copied != nil {
+			c.copied.Append(key, f.Value)
 		}
 	}
 }

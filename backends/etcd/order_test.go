@@ -79,3 +79,41 @@ func TestCollector(t *testing.T) {
 		}
 	}
 }
+
+// The copy that is made beside the listing has what the listing has, and there is none if the
+// keys do not come in order, or come twice.
+func TestCollectorCopies(t *testing.T) {
+	for name, test := range map[string]struct {
+		keys  []string
+		fresh bool
+		want  bool
+	}{
+		"in order":     {[]string{"/a", "/a-b", "/a/_h", "/a/x", "/b"}, true, true},
+		"none":         {nil, true, true},
+		"not fresh":    {[]string{"/a"}, false, false},
+		"not in order": {[]string{"/a/x", "/a-b", "/b"}, true, false},
+		"twice":        {[]string{"/a", "/a"}, true, false},
+	} {
+		c := collector{root: "/", fresh: test.fresh}
+		c.Begin()
+		c.Take([]client.File{{Key: "/x"}}) // of an answer that broke off
+		c.Begin()
+		for i, key := range test.keys {
+			c.Take([]client.File{{Key: key, Value: fmt.Sprint(i)}})
+		}
+		values := c.end()
+		if (c.copied != nil) != test.want {
+			t.Errorf("%s: there is a copy: %v, want %v", name, c.copied != nil, test.want)
+		}
+		if c.copied == nil {
+			continue
+		}
+		var got []backends.Pair
+		for key, value := range c.copied.Keys().From("") {
+			got = append(got, backends.Pair{Key: key, Value: value})
+		}
+		if !slices.Equal(got, values) {
+			t.Errorf("%s: the copy has %q, want %q", name, got, values)
+		}
+	}
+}
