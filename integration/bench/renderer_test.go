@@ -18,6 +18,7 @@ func TestQuickRenderer(t *testing.T) {
 	for _, want := range []string{
 		"own store: until the reload command runs, p50 ms", "etcd v2: the same, p99 ms", "remote confd: a pass, ms", "own store: a pass, ms",
 		"own store: of a pass, the rendering, ms", "etcd v2: of a pass, the rendering, ms",
+		"own store: floor of a process, ms", "remote confd: floor of a listing, ms", "etcd v2: floor of a listing, ms", "The floors are measured by turns",
 	} {
 		if !strings.Contains(stdout.String(), want) {
 			t.Errorf("the report has no %q", want)

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -52,12 +53,15 @@ type pass struct {
 	keys  int
 	lines int  // that the first file has; 0 = any
 	cold  bool // no file is there
-	split bool // confd tells how much of it was the rendering
+	split bool // confd tells how much of it was the rendering, and the floor is measured
 }
 
 // passes measures passes of all renderers, by turns.
 func (b *bench) passes(ctx context.Context, t *report.Table, passes []pass) error {
 	t.Peer, t.Notes = b.peer.name(), []string{peerNote}
+	if slices.ContainsFunc(passes, func(p pass) bool { return p.split }) {
+		t.Notes = append(t.Notes, passFloorNote)
+	}
 	for _, p := range passes {
 		if err := b.onePass(ctx, t, p); err != nil {
 			return err
@@ -97,15 +101,16 @@ func (b *bench) onePass(ctx context.Context, t *report.Table, p pass) (err error
 		t.Add(report.Row{What: r.name + ": " + p.what, Goal: p.goal, Ours: m[i].wall, Peer: peer.wall},
 			report.Row{What: r.name + ": CPU of its process, ms", Ours: m[i].cpu, Peer: peer.cpu})
 		if p.split {
-			t.Add(report.Row{What: r.name + ": of a pass, the rendering, ms", Goal: p.goal, Ours: m[i].rendering})
+			t.Add(report.Row{What: r.name + ": of a pass, the rendering, ms", Goal: p.goal, Ours: m[i].rendering},
+				report.Row{What: r.name + ": " + floorOf(r) + ", ms", Ours: m[i].floor})
 		}
 	}
 	return nil
 }
 
-// A passed is what the rounds of one pass have measured: in the pass's unit, in
-// milliseconds, in milliseconds.
-type passed struct{ wall, cpu, rendering []float64 }
+// A passed is what the rounds of one pass have measured: in the pass's unit, and all else in
+// milliseconds.
+type passed struct{ wall, cpu, rendering, floor []float64 }
 
 // onePass makes a pass and adds to m what it took, but for the first one, which makes the
 // files.
@@ -119,7 +124,11 @@ func (s *site) onePass(ctx context.Context, p pass, round int, m *passed) error 
 		return nil
 	}
 	rendering, err := s.rendering()
-	m.rendering = append(m.rendering, ms(rendering))
+	if err != nil {
+		return err
+	}
+	floor, err := s.floor(ctx)
+	m.rendering, m.floor = append(m.rendering, ms(rendering)), append(m.floor, ms(floor))
 	return err
 }
 
