@@ -12,7 +12,7 @@ import (
 
 const (
 	// Entries are handed on in groups: of so many of them, or of so many bytes.
-	groupEntries = 64
+	groupEntries = 16
 	groupBytes   = 256 << 10
 
 	// groupsAhead is how many groups there are.
