@@ -131,11 +131,13 @@ func (r *aloneReader) read(ctx context.Context) (err error) {
 		return errors.Join(errNotAlone, err)
 	}
 	log := meta.rec
-	if err := r.snapshot(log.Durable); err != nil {
+	restore, err := r.snapshot(log.Durable)
+	if err != nil {
 		return err
 	}
-	r.state.Replay(func(yield func(*raft.Log) bool) { err = r.entries(ctx, log, yield) })
-	if err := errors.Join(err, r.state.err); err != nil {
+	var unread error
+	err = r.state.Replay(restore, func(show func(*raft.Log) bool) { unread = r.entries(ctx, log, show) })
+	if err := errors.Join(unread, err, r.state.err); err != nil {
 		return err
 	}
 	cluster, err := r.dir.readCluster()
@@ -145,44 +147,46 @@ func (r *aloneReader) read(ctx context.Context) (err error) {
 	return r.expire()
 }
 
-// snapshot applies the newest snapshot, if there is one, and sets which entry is to follow.
-// The log ends with entry last.
-func (r *aloneReader) snapshot(last uint64) error {
+// A snapshotMeta is meta.json.
+type snapshotMeta struct {
+	raft.SnapshotMeta
+	CRC []byte // of the state
+}
+
+// snapshot looks at the newest snapshot, if there is one, sets which entry is to follow, and
+// returns what applies it. The log ends with entry last.
+func (r *aloneReader) snapshot(last uint64) (restore func() error, err error) {
 	store := &snapshotStore{dir: filepath.Join(r.dir.snapshots(), "snapshots")}
 	ids := snapshotIDs(store.dir)
 	for _, id := range ids {
 		if err := store.verify(id, false); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	r.next = 1
+	r.next, restore = 1, func() error { return nil }
 	if len(ids) > 0 {
-		if err := r.restore(filepath.Join(store.dir, ids[0].name)); err != nil {
-			return err
+		dir := filepath.Join(store.dir, ids[0].name)
+		text, err := os.ReadFile(filepath.Join(dir, "meta.json"))
+		if err != nil {
+			return nil, err
 		}
+		var meta snapshotMeta
+		if err := json.Unmarshal(text, &meta); err != nil {
+			return nil, err
+		}
+		if !r.only(meta.Configuration) {
+			return nil, errNotAlone
+		}
+		r.next, restore = meta.Index+1, func() error { return r.restore(dir, meta.CRC) }
 	}
 	if last < r.next-1 {
-		return errNotAlone
+		return nil, errNotAlone
 	}
-	return nil
+	return restore, nil
 }
 
-// restore applies the snapshot in a directory, whose check has been read.
-func (r *aloneReader) restore(dir string) error {
-	text, err := os.ReadFile(filepath.Join(dir, "meta.json"))
-	if err != nil {
-		return err
-	}
-	var meta struct {
-		raft.SnapshotMeta
-		CRC []byte // of the state
-	}
-	if err := json.Unmarshal(text, &meta); err != nil {
-		return err
-	}
-	if !r.only(meta.Configuration) {
-		return errNotAlone
-	}
+// restore applies the snapshot in a directory, whose state has that checksum.
+func (r *aloneReader) restore(dir string, want []byte) error {
 	f, err := os.Open(filepath.Join(dir, "state.bin"))
 	if err != nil {
 		return err
@@ -192,10 +196,9 @@ func (r *aloneReader) restore(dir string) error {
 	if err := r.state.Restore(io.NopCloser(io.TeeReader(f, sum))); err != nil {
 		return err
 	}
-	if _, err := io.Copy(sum, f); err != nil || !bytes.Equal(sum.Sum(nil), meta.CRC) {
+	if _, err := io.Copy(sum, f); err != nil || !bytes.Equal(sum.Sum(nil), want) {
 		return errors.Join(ErrDamaged, err)
 	}
-	r.next = meta.Index + 1
 	return nil
 }
 

@@ -29,13 +29,12 @@ type decoded struct {
 // whole reports whether the entry is a command, and no chunk of one.
 func (d *decoded) whole() bool { return d.log.Type == raft.LogCommand && len(d.log.Extensions) == 0 }
 
-// Replay applies entries as ApplyBatch does, where nobody waits for a response or reads the
-// tree meanwhile, which takes less time. They are read and decoded in a goroutine of their own,
-// which has ended when Replay returns. It reads all of them, even if one cannot be
-// applied.
-func (f *FSM) Replay(entries iter.Seq[*raft.Log]) {
-	f.changing.Lock()
-	defer f.changing.Unlock()
+// Replay calls restore, which may restore a snapshot, and applies the entries that follow it as
+// ApplyBatch does, where nobody waits for a response or reads the tree meanwhile, which takes less
+// time. They are read and decoded in a goroutine of their own, beside restore too, which has
+// ended when Replay returns. It reads all of them, even if one cannot be applied. The error is
+// restore's, and then none is applied.
+func (f *FSM) Replay(restore func() error, entries iter.Seq[*raft.Log]) error {
 	ready, free := make(chan []decoded, groupsAhead), make(chan []decoded, groupsAhead)
 	for range groupsAhead {
 		free <- nil
@@ -44,6 +43,17 @@ func (f *FSM) Replay(entries iter.Seq[*raft.Log]) {
 		decodeAll(entries, ready, free)
 		close(ready)
 	})
+	defer func() {
+		for group := range ready { // none, unless restore has failed
+			free <- group
+		}
+		wait()
+	}()
+	if err := restore(); err != nil {
+		return err
+	}
+	f.changing.Lock()
+	defer f.changing.Unlock()
 	f.tree.Replay(func() {
 		for group := range ready {
 			for i := range group {
@@ -52,10 +62,10 @@ func (f *FSM) Replay(entries iter.Seq[*raft.Log]) {
 			free <- group
 		}
 	})
-	wait()
 	f.publishExpiry()
 	f.applied.advance(f.seen)
 	f.shown.advance(f.seen)
+	return nil
 }
 
 // decodeAll decodes entries into groups that are free.

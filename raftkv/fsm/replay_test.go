@@ -24,10 +24,15 @@ func TestReplay(t *testing.T) {
 			a.Apply(l)
 		}
 		n := rapid.IntRange(0, len(logs)).Draw(t, "applied before")
-		if n > 0 {
-			b.ApplyBatch(logs[:n])
+		err := b.Replay(func() error {
+			if n > 0 {
+				b.ApplyBatch(logs[:n])
+			}
+			return nil
+		}, slices.Values(logs[n:]))
+		if err != nil {
+			t.Fatal(err)
 		}
-		b.Replay(slices.Values(logs[n:]))
 		if len(a.failed)+len(b.failed) > 0 {
 			t.Fatalf("stopped: %v %v", a.failed, b.failed)
 		}
@@ -38,6 +43,22 @@ func TestReplay(t *testing.T) {
 			t.Fatalf("applied %d, want %d; next expiry %d, want %d", b.Applied(), a.Applied(), b.NextExpiry(), a.NextExpiry())
 		}
 	})
+}
+
+func nothing() error { return nil }
+
+// TestReplayUnrestored: without what they follow no entries are applied.
+func TestReplayUnrestored(t *testing.T) {
+	r := newReplica(&chunkStorage{})
+	var logs []*raft.Log
+	for i := range 10 * groupsAhead * groupEntries {
+		logs = append(logs, entry(uint64(i+1), int64(i), set("/a", "v")))
+	}
+	bad := errors.New("bad snapshot")
+	err := r.Replay(func() error { return bad }, slices.Values(logs))
+	if err != bad || r.Applied() != 0 || r.tree.View().Index() != 0 || len(r.failed) > 0 {
+		t.Errorf("got %v, applied %d, stopped %v", err, r.Applied(), r.failed)
+	}
 }
 
 // TestReplayMany goes through all groups several times, of many small entries and of few that
@@ -53,7 +74,7 @@ func TestReplayMany(t *testing.T) {
 		for _, l := range logs {
 			a.Apply(l)
 		}
-		b.Replay(slices.Values(logs))
+		b.Replay(nothing, slices.Values(logs))
 		if !bytes.Equal(a.bytes(t), b.bytes(t)) || b.Applied() != uint64(len(logs)) {
 			t.Errorf("values of %d bytes: replicas differ", size)
 		}
@@ -70,7 +91,7 @@ func TestReplayStops(t *testing.T) {
 		}
 		logs[bad].Data[6] ^= 1
 		a.ApplyBatch(logs)
-		b.Replay(slices.Values(logs))
+		b.Replay(nothing, slices.Values(logs))
 		if len(b.failed) != 1 || !errors.Is(b.failed[0], ErrChecksum) || b.failed[0].Error() != a.failed[0].Error() {
 			t.Fatalf("entry %d: told %v, want %v", bad+1, b.failed, a.failed)
 		}
