@@ -250,15 +250,17 @@ func benchmarkSnapshot(b *testing.B, tr *Tree) {
 			}
 		}
 	})
-	b.Run("restore", func(b *testing.B) {
-		b.SetBytes(int64(data.Len()))
-		b.ReportAllocs()
-		for b.Loop() {
-			if err := New().Restore(bytes.NewReader(data.Bytes())); err != nil {
-				b.Fatal(err)
+	for name, beside := range map[string]Beside{"restore": nil, "restore beside": new(beside).run} {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(data.Len()))
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := New().RestoreBeside(bytes.NewReader(data.Bytes()), beside); err != nil {
+					b.Fatal(err)
+				}
 			}
-		}
-	})
+		})
+	}
 	b.Run("hash", func(b *testing.B) {
 		for b.Loop() {
 			tr.Hash()
