@@ -34,33 +34,63 @@ func filled(b *testing.B, keys []string) *Tree {
 	return tr
 }
 
-// BenchmarkDegree compares degrees by a set and a freeze for each few sets, and a get.
-func BenchmarkDegree(b *testing.B) {
+// BenchmarkKeyTree compares ours with a common B-tree by a set and a freeze for each few sets, a
+// get, and keys in order into an empty one.
+func BenchmarkKeyTree(b *testing.B) {
 	keys := keysOf(100_000)
-	for _, degree := range []int{4, 8, 16, 32, 64} {
-		m := btree.NewMap[string, *Node](degree)
-		n := &Node{}
+	n := &Node{}
+	for name, m := range map[string]benchmarked{"own": ownTree{newKeyTree()}, "tidwall": otherTree{btree.NewMap[string, *Node](16)}} {
 		for _, key := range keys {
-			m.Set(key, n)
+			m.set(key, n)
 		}
 		for _, batch := range []int{1, 16} {
-			b.Run(fmt.Sprintf("degree=%d/batch=%d", degree, batch), func(b *testing.B) {
+			b.Run(fmt.Sprintf("%s/batch=%d", name, batch), func(b *testing.B) {
 				b.ReportAllocs()
 				for i := 0; b.Loop(); i++ {
-					m.Set(keys[i*7919%len(keys)], n)
+					m.set(keys[i*7919%len(keys)], n)
 					if i%batch == 0 {
-						m.Copy()
+						m.freeze()
 					}
 				}
 			})
 		}
-		b.Run(fmt.Sprintf("degree=%d/get", degree), func(b *testing.B) {
+		b.Run(name+"/get", func(b *testing.B) {
 			for i := 0; b.Loop(); i++ {
-				m.Get(keys[i*7919%len(keys)])
+				m.get(keys[i*7919%len(keys)])
+			}
+		})
+		b.Run(name+"/fill", func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				m := m.empty()
+				for _, key := range keys {
+					m.set(key, n)
+				}
 			}
 		})
 	}
 }
+
+type benchmarked interface {
+	set(key string, n *Node)
+	get(key string) *Node
+	freeze()
+	empty() benchmarked
+}
+
+type ownTree struct{ t *keyTree }
+
+func (o ownTree) set(key string, n *Node) { o.t.Set(key, n) }
+func (o ownTree) get(key string) *Node    { return o.t.Get(key) }
+func (o ownTree) freeze()                 { o.t.Copy() }
+func (o ownTree) empty() benchmarked      { return ownTree{newKeyTree()} }
+
+type otherTree struct{ m *btree.Map[string, *Node] }
+
+func (o otherTree) set(key string, n *Node) { o.m.Set(key, n) }
+func (o otherTree) get(key string) *Node    { n, _ := o.m.Get(key); return n }
+func (o otherTree) freeze()                 { o.m.Copy() }
+func (o otherTree) empty() benchmarked      { return otherTree{btree.NewMap[string, *Node](16)} }
 
 func BenchmarkSet(b *testing.B) {
 	keys := keysOf(100_000)

@@ -3,11 +3,6 @@
 
 package tree
 
-import "github.com/tidwall/btree"
-
-// degree of the B-tree; a node holds up to 2*degree-1 keys. See BenchmarkDegree.
-const degree = 16
-
 // root is the node of "/", which is no entry of a keymap and cannot change.
 var root = &Node{Dir: true}
 
@@ -21,38 +16,29 @@ var root = &Node{Dir: true}
 // The only writer works on one keymap; copies are for readers, and cost nothing until
 // the writer changes what they share.
 type keymap struct {
-	m     *btree.Map[string, *Node]
+	m     *keyTree
 	bytes int // of all keys and values
 }
 
-func newKeymap() keymap { return keymap{m: btree.NewMap[string, *Node](degree)} }
+func newKeymap() keymap { return keymap{m: newKeyTree()} }
 
 // freeze returns a copy that never changes.
 func (k keymap) freeze() keymap { return keymap{k.m.Copy(), k.bytes} }
 
-func (k keymap) len() int { return k.m.Len() }
+func (k keymap) len() int { return k.m.count }
 
 // get returns the node at key, nil if there is none.
-func (k keymap) get(key string) *Node {
-	n, _ := k.m.Get(key)
-	return n
-}
+func (k keymap) get(key string) *Node { return k.m.Get(key) }
 
 // set makes n the node at key and returns what was there, nil if nothing.
 func (k *keymap) set(key string, n *Node) *Node {
-	old, _ := k.m.Set(key, n)
+	old := k.m.Set(key, n)
 	k.replaced(key, old, n)
 	return old
 }
 
-// load is set, fast if key is after all others.
-func (k *keymap) load(key string, n *Node) {
-	old, _ := k.m.Load(key, n)
-	k.replaced(key, old, n)
-}
-
 func (k *keymap) remove(key string) {
-	old, _ := k.m.Delete(key)
+	old := k.m.Delete(key)
 	k.replaced(key, old, nil)
 }
 
@@ -102,17 +88,4 @@ func (k keymap) find(key string, index uint64) (*Node, *Error) {
 	return nil, &Error{Code: CodeKeyNotFound, Cause: missing, Index: index}
 }
 
-// A cursor walks over the entries of a frozen keymap.
-type cursor struct {
-	it btree.MapIter[string, *Node]
-	ok bool // it stands on an entry
-}
-
-func (k keymap) cursor() cursor { return cursor{it: k.m.Iter()} }
-
-// seek moves to the first key not before key.
-func (c *cursor) seek(key string) { c.ok = c.it.Seek(key) }
-
-func (c *cursor) next()       { c.ok = c.it.Next() }
-func (c *cursor) key() string { return c.it.Key() }
-func (c *cursor) node() *Node { return c.it.Value() }
+func (k keymap) cursor() cursor { return cursor{root: k.m.root} }

@@ -40,7 +40,7 @@ func (l *loader) load(nodes []loading) bool {
 		if node.Dir {
 			l.dirs = append(l.dirs, key)
 		}
-		l.keys.load(key, node)
+		l.keys.set(key, node)
 		l.expiry.replaced(key, nil, node)
 		l.before = key
 	}

@@ -49,9 +49,10 @@
 // a directory is told to watchers of all keys below it; live, only to those of keys
 // that were there.
 //
-// The B-tree is github.com/tidwall/btree of degree 16. Of 4 to 64, with 100,000 keys,
-// 8 and 16 are the fastest for single writes, 16 and 32 for batches and reads; larger
-// nodes cost memory and time for the copies.
+// The B-tree is our own. Beside github.com/tidwall/btree, which stood in its place, keys that come in
+// order or near each other, as from a snapshot, a log or a script, take a third of the time
+// and half of the memory, and others no more (BenchmarkKeyTree). Its nodes have one size,
+// that of an allocation without loss: larger ones cost memory and time for the copies.
 //
 // Snapshots are framed, each frame with its length and the checksum of all so far: a
 // damaged one is found before it is believed, and it can stand in a larger stream.
