@@ -63,7 +63,7 @@ var libraries = map[string][]string{
 	"github.com/hashicorp/raft":            {"raftkv", "raftkv/fsm", "raftkv/raftkvtest"},
 	"github.com/hashicorp/raft-wal":        {"raftkv", "raftkv/raftkvtest"},
 	"github.com/kelseyhightower/memkv":     {"template"},
-	"github.com/tidwall/btree":             {"backends", "raftkv/tree"},
+	"github.com/tidwall/btree":             {"backends"},
 	"go.yaml.in/yaml/v3":                   {"backends/file", "template"},
 	"golang.org/x/crypto":                  {"raftkv/auth", "template"},
 	"golang.org/x/sys":                     {".", "raftkv", "resource", "integration/bench", "integration/bench/floor", "integration/bench/proc"},
