@@ -45,7 +45,7 @@ var rooms = map[string][]string{
 
 	"integration/freeport":     {},
 	"integration/bench":        {"integration/bench/load", "integration/bench/proc", "integration/bench/report", "integration/freeport"},
-	"integration/bench/floor":  {},
+	"integration/bench/floor":  {"integration/freeport"},
 	"integration/bench/load":   {},
 	"integration/bench/proc":   {},
 	"integration/bench/report": {},

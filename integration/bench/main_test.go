@@ -23,7 +23,8 @@ func TestQuick(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"command:    bench -quick -only put", "fdatasync:", "etcd:       3.", "## put: ", "| put, 256 connections, op/s | ≥ 3× | "} {
+	for _, want := range []string{"command:    bench -quick -only put", "fdatasync:", "etcd:       3.", "## put: ", "| put, 256 connections, op/s | ≥ 3× | ",
+		"| floor of a server, put, 256 connections, op/s |  | ", "| floor of a server, put, 1 connection, server CPU µs/op |  | ", "| what confd has of the floor, op/s, % |  | "} {
 		if !strings.Contains(string(page), want) {
 			t.Errorf("the report has no %q", want)
 		}

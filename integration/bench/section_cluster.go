@@ -6,25 +6,49 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"confd/integration/bench/load"
 	"confd/integration/bench/report"
 )
 
+// clusterNotes say what the rows are.
+var clusterNotes = []string{
+	"CPU and memory are those of the three nodes together.",
+	"The floor of a server is that of put, three times: the leader sends what has come to the two others, writes it meanwhile, and answers when it is on its disk and on that of one of them.",
+}
+
 // runCluster measures three nodes of each program, of which only three work at a time.
 func runCluster(ctx context.Context, b *bench, t *report.Table) error {
-	return b.pair(ctx, how{nodes: 3}, func(ours, peer *server) error {
+	path, err := build(ctx, b.dir, "confd/integration/bench/floor")
+	if err != nil {
+		return err
+	}
+	return b.pair(ctx, how{nodes: 3}, func(ours, peer *server) (err error) {
 		if err := b.addIdle(ctx, t, ours, peer); err != nil {
 			return err
 		}
+		floor, failed := smallFloor(path).start(ctx, filepath.Join(b.dir, "floor-cluster"), how{nodes: 3})
+		defer func() { err = errors.Join(err, floor.stop()) }()
+		if failed != nil {
+			return failed
+		}
 		k := newKeyspace(b.pick(fewKeys, 500), valueSize)
 		fill := func(ctx context.Context, s *server) (struct{}, error) { return struct{}{}, b.fill(ctx, k, s) }
-		if _, _, err := compare(ctx, 1, ours, peer, steady(t, fill)); err != nil {
+		servers := []*server{ours, peer, floor}
+		if _, err := byTurns(ctx, 1, servers, steady(t, fill)); err != nil {
 			return err
 		}
-		for _, trial := range b.clusterTrials(k) {
+		puts, gets := b.clusterTrials(k)
+		for _, trial := range puts {
+			if err := b.tryFloor(ctx, t, servers, trial); err != nil {
+				return err
+			}
+		}
+		for _, trial := range gets {
 			if err := b.try(ctx, t, ours, peer, trial); err != nil {
 				return err
 			}
@@ -32,35 +56,34 @@ func runCluster(ctx context.Context, b *bench, t *report.Table) error {
 		if err := b.addVisibility(ctx, t, ours, peer); err != nil {
 			return err
 		}
-		t.Notes = append(t.Notes, "CPU and memory are those of the three nodes together.")
+		t.Notes = append(t.Notes, clusterNotes...)
 		return b.addMemory(t, ours, peer)
 	})
 }
 
 // clusterTrials returns what is measured of a cluster under load.
-func (b *bench) clusterTrials(k *keyspace) []trial {
+func (b *bench) clusterTrials(k *keyspace) (puts, gets []trial) {
 	places := []struct {
 		name string
 		at   func(*server) *node
 	}{{"the leader", func(s *server) *node { return s.leader }}, {"a follower", func(s *server) *node { return s.followers()[0] }}}
-	var all []trial
 	for _, place := range places {
 		for _, w := range (widths{{1, 1.2}, {64, 2.5}}) {
-			all = append(all, trial{fmt.Sprintf("put at %s, %s", place.name, connections(w.conns)),
+			puts = append(puts, trial{fmt.Sprintf("put at %s, %s", place.name, connections(w.conns)),
 				report.AtLeast(w.goal), report.Goal{}, w.conns, place.at, k.puts(w.conns)})
 		}
 	}
 	for _, place := range places {
 		const conns = 64
 		get := k.gets("?quorum=true")
-		all = append(all, trial{fmt.Sprintf("quorum get at %s, %s", place.name, connections(conns)),
+		gets = append(gets, trial{fmt.Sprintf("quorum get at %s, %s", place.name, connections(conns)),
 			report.AtLeast(5), report.Goal{}, conns, place.at, func() load.Job {
 				job := get()
 				job.Check = k.checkQuorumGet
 				return job
 			}})
 	}
-	return all
+	return puts, gets
 }
 
 // checkQuorumGet checks a read of a key that puts have written: it has the key, and a

@@ -87,12 +87,9 @@ func (b *bench) largeSpeed(ctx context.Context, t *report.Table, l large, floor 
 func addLarge(t *report.Table, l large, found [][]outcome) {
 	what := fmt.Sprintf("put of %s, %s", l.what, connections(largeConns))
 	t.Add(throughput(what, report.AtLeast(2), report.Goal{}, found[0], found[1])...)
-	perSecond := func(all []outcome) []float64 {
-		return values(all, func(o outcome) float64 { return o.PerSecond() })
-	}
-	ours, peer := perSecond(found[0]), perSecond(found[1])
+	ours, peer := rate(found[0]), rate(found[1])
 	for i, name := range []string{"floor of a server", "floor of the disk"} {
-		floor := perSecond(found[2+i])
+		floor := rate(found[2+i])
 		part := quotients(ours, floor)
 		for i := range part {
 			part[i] *= 100

@@ -5,7 +5,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"path/filepath"
+	"strings"
 
 	"confd/integration/bench/load"
 	"confd/integration/bench/report"
@@ -33,14 +36,29 @@ func (w widths) pick(b *bench) widths {
 	return w
 }
 
+// putNotes say what the rows are.
+var putNotes = []string{
+	"The floor of a server, in place of confd, is a program of one thread: it reads the requests that have come from all connections, writes the values to a file that was written before with one sync, and answers the same. It has no log, no checksum, no raft, no history, and a map for a tree. Its ratio is about the most that a server could reach beside etcd with this client on this machine.",
+}
+
 func runPut(ctx context.Context, b *bench, t *report.Table) error {
-	return b.pair(ctx, how{}, func(ours, peer *server) error {
+	path, err := build(ctx, b.dir, "confd/integration/bench/floor")
+	if err != nil {
+		return err
+	}
+	t.Notes = append(t.Notes, putNotes...)
+	return b.pair(ctx, how{}, func(ours, peer *server) (err error) {
+		floor, failed := smallFloor(path).start(ctx, filepath.Join(b.dir, "floor-put"), how{})
+		defer func() { err = errors.Join(err, floor.stop()) }()
+		if failed != nil {
+			return failed
+		}
 		k := newKeyspace(b.pick(fewKeys, 500), valueSize)
-		if err := b.fill(ctx, k, ours, peer); err != nil {
+		if err := b.fill(ctx, k, ours, peer, floor); err != nil {
 			return err
 		}
 		for _, w := range (widths{{1, 1.2}, {16, 2}, {64, 2.5}, {256, 3}}).pick(b) {
-			err := b.try(ctx, t, ours, peer, trial{"put, " + connections(w.conns), report.AtLeast(w.goal), third(), w.conns, nil, k.puts(w.conns)})
+			err := b.tryFloor(ctx, t, []*server{ours, peer, floor}, trial{"put, " + connections(w.conns), report.AtLeast(w.goal), third(), w.conns, nil, k.puts(w.conns)})
 			if err != nil {
 				return err
 			}
@@ -70,8 +88,8 @@ type trial struct {
 	job       func() load.Job       // new for each round
 }
 
-// try makes rows of a trial of both.
-func (b *bench) try(ctx context.Context, t *report.Table, ours, peer *server, trial trial) error {
+// on returns the measurement of a trial.
+func (b *bench) on(t *report.Table, trial trial) func(context.Context, *server) (outcome, error) {
 	measure := func(ctx context.Context, s *server) (outcome, error) {
 		at := s.nodes[0]
 		if trial.at != nil {
@@ -79,15 +97,60 @@ func (b *bench) try(ctx context.Context, t *report.Table, ours, peer *server, tr
 		}
 		return b.load(ctx, s, at, trial.conns, trial.job())
 	}
-	if len(ours.nodes) > 1 {
-		measure = steady(t, measure)
+	return func(ctx context.Context, s *server) (outcome, error) {
+		if len(s.nodes) > 1 {
+			return steady(t, measure)(ctx, s)
+		}
+		return measure(ctx, s)
 	}
-	a, p, err := compare(ctx, b.rounds, ours, peer, measure)
+}
+
+// try makes rows of a trial of both.
+func (b *bench) try(ctx context.Context, t *report.Table, ours, peer *server, trial trial) error {
+	a, p, err := compare(ctx, b.rounds, ours, peer, b.on(t, trial))
 	if err != nil {
 		return err
 	}
 	t.Add(throughput(trial.what, trial.goal, trial.cpu, a, p)...)
 	return nil
+}
+
+// tryFloor makes rows of a trial of three servers: ours, the peer, and the floor.
+func (b *bench) tryFloor(ctx context.Context, t *report.Table, servers []*server, trial trial) error {
+	found, err := byTurns(ctx, b.rounds, servers, b.on(t, trial))
+	if err != nil {
+		return err
+	}
+	t.Add(throughput(trial.what, trial.goal, trial.cpu, found[0], found[1])...)
+	rows := throughput("floor of a server, "+trial.what, report.Goal{}, report.Goal{}, found[2], found[1])
+	rows[0].PeerLatency = nil // it is told above
+	part := quotients(rate(found[0]), rate(found[2]))
+	for i := range part {
+		part[i] *= 100
+	}
+	t.Add(rows[0], rows[1], report.Row{What: "what confd has of the floor, op/s, %", Ours: part})
+	return nil
+}
+
+// rate returns the operations per second of each round.
+func rate(all []outcome) []float64 {
+	return values(all, func(o outcome) float64 { return o.PerSecond() })
+}
+
+// smallFloorBytes is the size of the file of a floor of small values.
+const smallFloorBytes = 16 << 20
+
+// smallFloor is the floor of a server of small values, of one node or of three, of which the first
+// leads.
+func smallFloor(path string) *program {
+	return &program{name: "floor", path: path, args: func(n *node) []string {
+		args := []string{"-small", "-addr", n.client, "-file", filepath.Join(n.dir, "values"), "-size", fmt.Sprint(smallFloorBytes)}
+		if len(n.cluster) > 0 {
+			_, leader, _ := strings.Cut(n.cluster[0], "http://")
+			args = append(args, "-peer", leader, "-number", fmt.Sprint(n.name[0]-'a'))
+		}
+		return args
+	}}
 }
 
 // connections returns "1 connection", "2 connections" and so on.

@@ -5,7 +5,8 @@
 // client leave to one: it answers a write at once, keeps nothing, and has one or more
 // threads that do nothing but write(2) of the event to every stream. Events that come
 // meanwhile go together in the next round. With a file it is the least that a server of large
-// values can do: see store. It knows only the requests that bench sends.
+// values can do, see store, or of small ones, see writer. It knows only the requests that bench
+// sends.
 package main
 
 import (
@@ -27,16 +28,49 @@ func main() {
 	threads := flag.Int("threads", 1, "threads that write to streams")
 	file := flag.String("file", "", "`file` to write values to; there are no streams then")
 	size := flag.Int64("size", 1<<30, "`bytes` of the file")
+	small := flag.Bool("small", false, "values are small, and one thread does all; needs a file")
+	peer := flag.String("peer", "", "`address` of the leader for the other nodes, if there are any")
+	number := flag.Uint("number", 0, "`number` of this node among them, 0 for the leader")
 	flag.Parse()
-	answer, err := streams(*threads), error(nil)
-	if *file != "" {
-		answer, err = values(*file, *size)
-	}
-	if err == nil {
-		err = serve(*addr, answer)
+	var err error
+	switch {
+	case *small:
+		err = serveSmall(*addr, *file, *size, *peer, byte(*number))
+	case *file != "":
+		err = serveLarge(*addr, *file, *size)
+	default:
+		err = serve(*addr, streams(*threads))
 	}
 	fmt.Fprintln(os.Stderr, "floor:", err)
 	os.Exit(1)
+}
+
+// serveLarge serves large values until something fails, and returns why.
+func serveLarge(addr, file string, size int64) error {
+	s, err := openStore(file, size)
+	if err != nil {
+		return err
+	}
+	return serve(addr, s.answer)
+}
+
+// serveSmall serves small values until something fails, and returns why.
+func serveSmall(addr, file string, size int64, peer string, number byte) error {
+	runtime.GOMAXPROCS(1)
+	d, err := openDisk(file, size)
+	if err != nil {
+		return err
+	}
+	w, err := newWriter(addr, d)
+	if err != nil {
+		return err
+	}
+	if peer != "" {
+		if err := w.joinGroup(number, peer); err != nil {
+			return err
+		}
+	}
+	return w.run()
 }
 
 // serve serves connections until accepting one fails, and returns why.
@@ -66,15 +100,6 @@ func streams(threads int) func(net.Conn) {
 		go s.senders[i].run() // as long as the process
 	}
 	return s.answer
-}
-
-// values returns what answers the connections of a server of large values.
-func values(file string, size int64) (func(net.Conn), error) {
-	s, err := openStore(file, size)
-	if err != nil {
-		return nil, err
-	}
-	return s.answer, nil
 }
 
 // A server has the streams, and the last write.
