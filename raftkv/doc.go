@@ -55,7 +55,7 @@
 //
 // # Assumptions
 //
-// Disks: fsync makes data durable or fails. A write that fails, or hangs for longer
+// Disks: fsync makes data durable or fails, and so does fdatasync. A write that fails, or hangs for longer
 // than Config.StallTimeout, ends the node, because a failed fsync cannot be repeated.
 // Overwriting part of a file does not damage the rest of it (raft-wal's assumption). A
 // write cut short by a crash is found by its checksum and taken back; it was not

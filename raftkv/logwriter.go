@@ -51,7 +51,7 @@ type segmentWriter struct {
 
 // newSegmentWriter returns the writer of a file that is empty.
 func newSegmentWriter(info types.SegmentInfo, file types.WritableFile, pipe *logPipe) *segmentWriter {
-	w := &segmentWriter{info: info, file: file, pipe: pipe}
+	w := &segmentWriter{info: info, file: syncsData(file), pipe: pipe}
 	w.add(segmentHeaderOf(info))
 	return w
 }
@@ -73,7 +73,7 @@ func recoverSegmentWriter(info types.SegmentInfo, file types.WritableFile, pipe 
 	if !bytes.Equal(head, segmentHeaderOf(info)) {
 		return nil, fmt.Errorf("%w: the header is another file's", types.ErrCorrupt)
 	}
-	return &segmentWriter{info: info, file: file, pipe: pipe, at: s.end, index: s.index, offsets: offsets, end: s.end}, nil
+	return &segmentWriter{info: info, file: syncsData(file), pipe: pipe, at: s.end, index: s.index, offsets: offsets, end: s.end}, nil
 }
 
 // segmentHeaderOf returns the header of a file.
