@@ -18,13 +18,13 @@ import (
 // without being copied to the frames around it.
 const directBytes = 16 << 10
 
-// A batch of up to fillTo bytes that reaches to where its file was never written is written with
-// some fillBytes of zeros behind it, which the next ones overwrite. A file has its full size from
-// the start, but with the sync of a block that is written for the first time the file system has to
-// make durable that it was, too: that takes half as long again, and three times as long with a
-// journal. Larger batches gain less than it takes to write twice as much.
+// A batch that reaches to where its file was never written is written with some fillBytes of zeros
+// behind it, which the next ones overwrite, as long as batches have fillMean at most on average. A
+// file has its full size from the start, but with the sync of a block that is written for the first
+// time the file system has to make durable that it was, too: that takes half as long again, and
+// three times as long with a journal. With larger batches it takes more to write twice as much.
 const (
-	fillTo    = 48 << 10
+	fillMean  = 20 << 10
 	fillBytes = 128 << 10
 	fillPiece = 4 << 10 // the system takes longer to sync a few bytes of what was written at once
 )
@@ -41,6 +41,7 @@ type segmentWriter struct {
 	buf   []byte // frames that are not in the file yet
 	at    int64  // where they begin
 	fill  int64  // there are zeros up to here, behind what is written
+	mean  int64  // of the bytes of batches, of late
 	sum   uint32 // of the frames since the last commit
 	index int64  // where the offsets of all entries are, 0 if the file is not full
 
@@ -215,7 +216,8 @@ func (w *segmentWriter) store(full bool, from int64) error {
 func (w *segmentWriter) flushFilled(from int64) error {
 	end := w.at + int64(len(w.buf))
 	fill := min(roundDown(end+fillBytes, fillPiece), int64(w.info.SizeLimit))
-	if end <= w.fill || fill <= end || end-from > fillTo {
+	w.mean += (end - from - w.mean) / 8
+	if end <= w.fill || fill <= end || w.mean > fillMean {
 		return w.flush()
 	}
 	first := min(roundDown(end+fillPiece-1, fillPiece), fill)
