@@ -4,7 +4,9 @@
 package backends
 
 import (
+	"cmp"
 	"iter"
+	"slices"
 
 	"github.com/tidwall/btree"
 )
@@ -16,68 +18,71 @@ import (
 //
 // Keys are stored as they are given: a caller with keys from outside cleans them first.
 type Map struct {
-	tree   *btree.Map[string, string]
-	frozen *mapKeys // the last snapshot, nil if the map was written to since
+	sorted []Pair                     // all, as SetAll was given them; never written to
+	tree   *btree.Map[string, string] // all; nil until something else is written
+	frozen *mapKeys                   // the last snapshot, nil if the map was written to since
 }
 
 // NewMap returns an empty map.
-func NewMap() *Map {
-	return &Map{tree: btree.NewMap[string, string](0)}
-}
+func NewMap() *Map { return &Map{} }
 
 // Len returns the number of keys.
-func (m *Map) Len() int { return m.tree.Len() }
+func (m *Map) Len() int { return mapKeys{m.sorted, m.tree}.len() }
 
 // Get returns the value of key, and whether it exists. O(log n).
-func (m *Map) Get(key string) (string, bool) { return m.tree.Get(key) }
+func (m *Map) Get(key string) (string, bool) { return mapKeys{m.sorted, m.tree}.Get(key) }
 
-// Set gives key a value. It reports whether that changed the map. O(log n).
+// Set gives key a value. It reports whether that changed the map. O(log n), and once O(n) after
+// an empty map was given its keys by SetAll.
 func (m *Map) Set(key, value string) bool {
-	if old, ok := m.tree.Set(key, value); ok && old == value {
+	if old, ok := m.Get(key); ok && old == value {
 		return false // and the last snapshot is as good as the next one
 	}
-	m.frozen = nil
+	m.write().Set(key, value)
 	return true
 }
 
-// Append is Set for a key that is behind all others. O(1).
-func (m *Map) Append(key, value string) {
-	m.tree.Load(key, value)
-	m.frozen = nil
+// write returns the tree to write to.
+func (m *Map) write() *btree.Map[string, string] {
+	if m.frozen = nil; m.tree == nil {
+		m.tree = btree.NewMap[string, string](0)
+		for _, p := range m.sorted {
+			m.tree.Load(p.Key, p.Value)
+		}
+		m.sorted = nil
+	}
+	return m.tree
 }
 
 // A Pair is a key and its value.
 type Pair struct{ Key, Value string }
 
 // SetAll gives keys, which are sorted and each there once, their values. It returns those
-// that it has changed. An empty map takes them in O(n), another one in O(n log n).
+// that it has changed. An empty map keeps the pairs, which must not be changed any more, as
+// they are; another one takes them in O(n log n).
 func (m *Map) SetAll(pairs []Pair) (changed []string) {
-	if m.tree.Len() > 0 {
-		for _, p := range pairs {
-			if old, ok := m.tree.Get(p.Key); ok && old == p.Value {
-				continue // most of them, whose nodes need no copy
-			}
-			if m.Set(p.Key, p.Value) {
-				changed = append(changed, p.Key)
-			}
+	if m.Len() == 0 {
+		*m = Map{sorted: pairs}
+		changed = make([]string, len(pairs))
+		for i, p := range pairs {
+			changed[i] = p.Key
 		}
 		return changed
 	}
-	changed = make([]string, len(pairs))
-	for i, p := range pairs {
-		m.Append(p.Key, p.Value)
-		changed[i] = p.Key
+	for _, p := range pairs {
+		if m.Set(p.Key, p.Value) { // not so for most of them, whose nodes need no copy
+			changed = append(changed, p.Key)
+		}
 	}
 	return changed
 }
 
-// Delete removes key, and reports whether it was there. O(log n).
+// Delete removes key, and reports whether it was there. O(log n), or as Set.
 func (m *Map) Delete(key string) bool {
-	if _, ok := m.tree.Get(key); !ok {
+	if _, ok := m.Get(key); !ok {
 		return false
 	}
-	m.frozen = nil
-	m.tree.Delete(key)
+	m.write().Delete(key)
 	return true
 }
 
@@ -86,8 +91,8 @@ func (m *Map) Delete(key string) bool {
 func (m *Map) DeleteUnder(prefix string) int {
 	prefix = Clean(prefix)
 	if prefix == "/" {
-		n := m.tree.Len()
-		*m = *NewMap()
+		n := m.Len()
+		*m = Map{}
 		return n
 	}
 	var keys []string
@@ -105,20 +110,52 @@ func (m *Map) DeleteUnder(prefix string) int {
 // the same value again.
 func (m *Map) Keys() Keys {
 	if m.frozen == nil {
-		m.frozen = &mapKeys{tree: m.tree.Copy()}
+		m.frozen = &mapKeys{sorted: m.sorted}
+		if m.tree != nil {
+			m.frozen.tree = m.tree.Copy()
+		}
 	}
 	return m.frozen
 }
 
-// mapKeys is a snapshot of a Map. Its tree is never written to.
+// mapKeys is a snapshot of a Map. Neither of its two is written to.
 type mapKeys struct {
-	tree *btree.Map[string, string]
+	sorted []Pair
+	tree   *btree.Map[string, string] // nil: sorted has all
 }
 
-func (k *mapKeys) Get(key string) (string, bool) { return k.tree.Get(key) }
+func (k mapKeys) len() int {
+	if k.tree != nil {
+		return k.tree.Len()
+	}
+	return len(k.sorted)
+}
+
+// find returns where a key is in sorted, or belongs.
+func (k mapKeys) find(key string) (i int, found bool) {
+	return slices.BinarySearchFunc(k.sorted, key, func(p Pair, key string) int { return cmp.Compare(p.Key, key) })
+}
+
+func (k mapKeys) Get(key string) (string, bool) {
+	if k.tree != nil {
+		return k.tree.Get(key)
+	}
+	if i, found := k.find(key); found {
+		return k.sorted[i].Value, true
+	}
+	return "", false
+}
 
 func (k *mapKeys) From(key string) iter.Seq2[string, string] {
-	return func(yield func(string, string) bool) { k.tree.Ascend(key, yield) }
+	return func(yield func(string, string) bool) {
+		if k.tree != nil {
+			k.tree.Ascend(key, yield)
+			return
+		}
+		i, _ := k.find(key)
+		for ; i < len(k.sorted) && yield(k.sorted[i].Key, k.sorted[i].Value); i++ {
+		}
+	}
 }
 
 func (k *mapKeys) Under(prefixes []string) Keys { return Restrict(k, prefixes) }
@@ -131,7 +168,7 @@ func Equal(a, b Keys) bool {
 			if a == b {
 				return true
 			}
-			if a.tree.Len() != b.tree.Len() {
+			if a.len() != b.len() {
 				return false
 			}
 		}

@@ -27,7 +27,6 @@ func unauthorized(err error) bool { return client.IsCode(err, codeUnauthorized) 
 // A listing is the state of what lies under a root, at one index.
 type listing struct {
 	values    []backends.Pair // sorted by key, each key once
-	copied    *backends.Map   // the same, if it was worth while to make it; else nil
 	index     uint64
 	clusterID string
 	endpoint  string
@@ -36,19 +35,14 @@ type listing struct {
 // list reads everything under root. What does not exist is empty: only an error of the
 // v2 API says so, never any other 404. old is for etcd 0.4.
 func (b *Backend) list(ctx context.Context, root string, old bool) (*listing, error) {
-	b.mu.Lock()
-	fresh := b.values.Len() == 0
-	b.mu.Unlock()
-	l, c := &listing{}, &collector{root: root, fresh: fresh}
+	l, c := &listing{}, &collector{root: root}
 	r, err := b.client.ListTo(ctx, root, client.GetOptions{Quorum: !old, Consistent: old}, c)
 	values := c.end()
 	var e *client.Error
 	switch {
 	case err == nil:
 		l.index, l.clusterID, l.endpoint = r.Index, r.ClusterID, r.Endpoint
-		if l.values, l.copied = values, c.copied; l.copied == nil {
-			l.values = order(values)
-		}
+		l.values = order(values)
 	case errors.As(err, &e) && (e.Code == codeKeyNotFound || e.Code == codeNotDir):
 		l.index, l.clusterID, l.endpoint = e.Index, e.ClusterID, e.Endpoint
 	default:
@@ -95,15 +89,7 @@ func (b *Backend) takeLocked(m *mirror, l *listing) []string {
 	for _, key := range changed {
 		b.values.Delete(key)
 	}
-	if l.copied != nil && b.values.Len() == 0 {
-		b.values = l.copied
-		changed = slices.Grow(changed, len(l.values))
-		for _, p := range l.values {
-			changed = append(changed, p.Key)
-		}
-	} else {
-		changed = append(changed, b.values.SetAll(l.values)...)
-	}
+	changed = append(changed, b.values.SetAll(l.values)...)
 	m.synced, m.err, m.index = true, nil, l.index
 	m.signalLocked()
 	return changed

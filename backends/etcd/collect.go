@@ -18,8 +18,6 @@ const collectAhead = 8
 type collector struct {
 	root   string
 	values []backends.Pair
-	fresh  bool          // there is no copy of anything yet, so that one may be made of the values
-	copied *backends.Map // of the values, with fresh, as long as they come in order; else nil
 	first  []client.File // the only part so far, which nobody works on yet
 
 	full, empty chan []client.File // on the way, and back; nil while nobody works
@@ -29,10 +27,7 @@ type collector struct {
 // Begin forgets what was taken.
 func (c *collector) Begin() {
 	c.end()
-	c.values, c.copied = nil, nil
-	if c.fresh {
-		c.copied = backends.NewMap()
-	}
+	c.values = nil
 }
 
 // Take hands a part on. It is kept until it has been worked on.
@@ -71,16 +66,8 @@ func (c *collector) keep(files []client.File) {
 		if len(c.values) == cap(c.values) { // twice as many, where append would add a quarter
 			c.values = append(make([]backends.Pair, 0, max(2*len(c.values), 16)), c.values...)
 		}
-		key := backends.Clean(f.Key)
-		if !covers(c.root, key) {
-			continue
-		}
-		if n := len(c.values); n > 0 && c.values[n-1].Key >= key {
-			c.copied = nil
-		}
-		c.values = append(c.values, backends.Pair{Key: key, Value: f.Value})
-		if c.copied != nil {
-			c.copied.Append(key, f.Value)
+		if key := backends.Clean(f.Key); covers(c.root, key) {
+			c.values = append(c.values, backends.Pair{Key: key, Value: f.Value})
 		}
 	}
 }
