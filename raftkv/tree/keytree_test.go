@@ -26,11 +26,14 @@ func TestKeyTree(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		random := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))
 		all := []*mapped{{newKeyTree(), map[string]*Node{}}}
-		for range rapid.IntRange(1, 12).Draw(t, "steps") {
+		for range rapid.IntRange(1, 20).Draw(t, "steps") {
 			x := all[random.IntN(len(all))]
-			n := rapid.SampledFrom([]int{1, 10, 100, 3000}).Draw(t, "n")
+			if len(all) < 6 && random.IntN(2) == 0 {
+				all = append(all, &mapped{x.t.Copy(), maps.Clone(x.m)})
+			}
+			n := rapid.SampledFrom([]int{1, 10, 100, 1000, 3000}).Draw(t, "n")
 			start := random.IntN(5000)
-			switch rapid.SampledFrom([]string{"ascending", "descending", "shuffled", "delete", "delete range", "copy"}).Draw(t, "step") {
+			switch rapid.SampledFrom([]string{"ascending", "descending", "shuffled", "delete", "delete range", "near"}).Draw(t, "step") {
 			case "ascending":
 				for i := range n {
 					x.set(t, start+i)
@@ -51,10 +54,8 @@ func TestKeyTree(t *testing.T) {
 				for i := range n {
 					x.remove(t, start+i)
 				}
-			case "copy":
-				if len(all) < 6 {
-					all = append(all, &mapped{x.t.Copy(), maps.Clone(x.m)})
-				}
+			case "near":
+				x.near(t, random, start, n)
 			}
 			x.check(t, random)
 		}
@@ -80,6 +81,17 @@ func (x *mapped) remove(t *rapid.T, i int) {
 		t.Fatalf("removing %s removed %p, want %p", key, old, x.m[key])
 	}
 	delete(x.m, key)
+}
+
+// near sets and removes keys near those before, which are more and less by turns.
+func (x *mapped) near(t *rapid.T, random *rand.Rand, start, n int) {
+	for i := range n {
+		if at := start + i/20 + random.IntN(100); random.IntN(10) < 3+i/500%2*4 {
+			x.remove(t, at)
+		} else {
+			x.set(t, at)
+		}
+	}
 }
 
 // check compares all that can be read, and looks whether the tree is well-formed.
@@ -150,6 +162,9 @@ func (b *branch) check(t *rapid.T, from, to string) {
 			continue
 		}
 		l := b.leaf(i)
+		if l.n == 0 && (b.n > 1 || from != "" || to != "") {
+			t.Fatalf("an empty leaf from %q to %q", low, high)
+		}
 		for j := range leafKeys {
 			if j >= l.n && (l.keys[j] != "" || l.nodes[j] != nil) || j < l.n && (l.keys[j] < low || high != "" && l.keys[j] >= high) {
 				t.Fatalf("key %d of %d, %q, is outside of %q to %q", j, l.n, l.keys[j], low, high)
@@ -205,4 +220,25 @@ func leaves(b *branch) (n int) {
 		n += leaves(b.branch(i))
 	}
 	return n
+}
+
+// TestKeyTreeMerge: branches are put together, and a copy that has both of them stays as it is.
+func TestKeyTreeMerge(t *testing.T) {
+	tr := newKeyTree()
+	const full = 40
+	for i := range full * leafKeys {
+		tr.Set(fmt.Sprintf("/%05d", i), &Node{})
+	}
+	old, branches := tr.Copy(), tr.root.n
+	for i := full*leafKeys - 1; tr.root.n == branches; i-- {
+		tr.Delete(fmt.Sprintf("/%05d", i))
+	}
+	count := 0
+	old.Ascend("", func(string, *Node) bool { count++; return true })
+	if n := leaves(old.root); count != full*leafKeys || n != full {
+		t.Errorf("a copy has %d keys in %d leaves, want %d in %d", count, n, full*leafKeys, full)
+	}
+	if n := leaves(tr.root); tr.root.level != 1 || n <= branchKids/2 {
+		t.Errorf("%d leaves are left on %d levels", n, tr.root.level)
+	}
 }
