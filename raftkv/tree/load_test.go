@@ -88,3 +88,16 @@ func TestRestoreBesideRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestLoad: only keys that are clean, in order, each once and in directories are loaded.
+func TestLoad(t *testing.T) {
+	for _, keys := range [][]string{{"/a", "/a"}, {"/b", "/a"}, {"/"}, {""}, {"a"}, {"/a//b"}, {"/a/b"}, {"/f", "/f/a"}} {
+		var nodes []loading
+		for _, key := range keys {
+			nodes = append(nodes, loading{key, &Node{Created: 1, Modified: 1}})
+		}
+		if l := (loader{keys: newKeymap()}); l.load(nodes) {
+			t.Errorf("%q is loaded", keys)
+		}
+	}
+}

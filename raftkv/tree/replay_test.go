@@ -6,6 +6,7 @@ package tree
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -54,9 +55,30 @@ func TestReplay(t *testing.T) {
 		}
 		checkTree(t, tr)
 		must(t, tr, Op{Action: Set, Key: "/more"})
-		if len(tr.pending) != 0 || tr.View().Index() != want.View().Index()+1 {
+		if _, err := tr.View().Get("/more"); err != nil || tr.View().Index() != want.View().Index()+1 {
 			t.Errorf("after %d, the tree does not go on", before)
 		}
+	}
+}
+
+// TestReplayLarge: an event is used again only once, also where none is dropped for the next one.
+func TestReplayLarge(t *testing.T) {
+	large := strings.Repeat("x", historyBytes/4)
+	apply := func(tr *Tree) {
+		for i := range 40 {
+			value := "small"
+			if i%5 == 0 {
+				value = large
+			}
+			tr.Apply(&Op{Action: Set, Key: fmt.Sprint("/", i), Value: value}, t0)
+		}
+	}
+	want, got := New(), New()
+	apply(want)
+	want.Publish()
+	got.Replay(func() { apply(got) })
+	if !slices.Equal(indexesOf(got.View().events), indexesOf(want.View().events)) {
+		t.Errorf("the history has %v, want %v", indexesOf(got.View().events), indexesOf(want.View().events))
 	}
 }
 
