@@ -11,7 +11,8 @@ const (
 	// not count what that costs.
 	loadBatch = 256
 
-	// loadAhead is how many batches may be on their way.
+	// loadAhead is how many batches there are. All may be on their way, so nobody waits to give
+	// one.
 	loadAhead = 8
 )
 
@@ -80,17 +81,16 @@ func (h *handover) run() {
 		h.empty <- nodes[:0]
 	}
 	close(h.empty)
-	for range h.full { // who gives must not wait
-	}
 }
 
-// give hands a batch on, and returns one to fill, nil if there is no use in going on.
+// give hands a batch on, and returns one to fill, nil if there is no use in going on; it is not
+// called again then.
 func (h *handover) give(nodes []loading) []loading {
 	if h.full != nil {
 		h.full <- nodes
 		return <-h.empty
 	}
-	if h.bad = h.bad || !h.load(nodes); h.bad {
+	if h.bad = !h.load(nodes); h.bad {
 		return nil
 	}
 	return nodes[:0]
