@@ -21,6 +21,7 @@ var seeds = []string{
 		`{"key":"/c","value":"2","modifiedIndex":12345678901234567890,"createdIndex":5},{"key":"/d","value":"3","modifiedIndex":1,"createdIndex":2,"dir":true},` +
 		`{"key":"/e","value":"4","modifiedIndex":1,"createdIndex":1}],"dir":true}}`,
 	`{"action":"get","node":{"key":"/a","value":"1","modifiedIndex":01,"createdIndex":1}}`,
+	`{"action":"get","node":{"key":"/a","value":"1","modifiedIndex":99999999999999999999,"createdIndex":1}}`,
 	`{"action":"get","node":{"key":"/a","value":"1","modifiedIndex":1,"createdIndex":}}`,
 	`{"action":"get","node":{"key":"/a","value":"1","modifiedIndex":1,"createdIndex":1.5}}`,
 	`{"action":"get","node":{"key":"/a","value":"1","modifiedIndex":1,"createdIndex":1} }`,
