@@ -3,10 +3,7 @@
 
 package tree
 
-import (
-	"sync/atomic"
-	"unsafe"
-)
+import "unsafe"
 
 const (
 	// leafKeys and branchKids are how many there are in a node of a btree at most; see
@@ -27,7 +24,7 @@ const (
 // One goroutine at a time may use one that is written to. A copy that is not can be read by
 // any number.
 type keyTree struct {
-	gen   uint64 // nodes with this are of no other tree, and may be changed
+	gen   *generation // nodes with this are of no other tree, and may be changed
 	root  *branch
 	count int
 
@@ -37,7 +34,7 @@ type keyTree struct {
 
 // A leaf has the first n keys in order, with their nodes.
 type leaf struct {
-	gen   uint64
+	gen   *generation
 	n     int
 	keys  [leafKeys]string
 	nodes [leafKeys]*Node
@@ -46,7 +43,7 @@ type leaf struct {
 // A branch has n kids: leaves on level 1, else branches of the level below. The keys of the
 // first i+1 kids are before bounds[i], and the others are not.
 type branch struct {
-	gen    uint64
+	gen    *generation
 	n      int32
 	level  int32
 	bounds [branchKids - 1]string
@@ -59,11 +56,11 @@ func (b *branch) leaf(i int) *leaf { return (*leaf)(b.kids[i]) }
 // branch returns kid i of a branch on a higher level.
 func (b *branch) branch(i int) *branch { return (*branch)(b.kids[i]) }
 
-// generations are those that were given out in this process: a number for each copy.
-var generations atomic.Uint64
+// A generation is of a tree between two copies. No two are at one address.
+type generation struct{ _ byte }
 
 func newKeyTree() *keyTree {
-	gen := generations.Add(1)
+	gen := new(generation)
 	root := &branch{gen: gen, n: 1, level: 1}
 	root.kids[0] = unsafe.Pointer(&leaf{gen: gen})
 	return &keyTree{gen: gen, root: root}
@@ -71,8 +68,8 @@ func newKeyTree() *keyTree {
 
 // Copy returns a copy. Both can be changed, and copy what they share when they do.
 func (t *keyTree) Copy() *keyTree {
-	t.gen, t.last = generations.Add(1), nil
-	return &keyTree{gen: generations.Add(1), root: t.root, count: t.count}
+	t.gen, t.last = new(generation), nil
+	return &keyTree{gen: new(generation), root: t.root, count: t.count}
 }
 
 // find returns the kid that has a key, if any has.
