@@ -5,50 +5,40 @@ package raftkv
 
 import (
 	"os"
-	"sync/atomic"
 	"syscall"
 
 	"github.com/hashicorp/raft-wal/types"
 	"golang.org/x/sys/unix"
 )
 
-// A dataFile is a file of the log. A sync makes durable what is in it, and what has to be known to
-// read that, but not when it was written, which would be one more thing for the file system to
-// write. The first one makes all durable, as the file may be new.
-type dataFile struct {
-	types.WritableFile
-	raw   syscall.RawConn
-	known atomic.Bool // all of it is durable, but for what was written since
-}
-
-// syncsData returns a file that does the same as f with less to sync, or f itself if it is none of the
-// operating system's.
-func syncsData(f types.WritableFile) types.WritableFile {
+// systemSync returns fdatasync for a file of the operating system, nil for another. Errors are of
+// type *os.PathError, as those of fsync, if the file has a name.
+func systemSync(f types.WritableFile) func() error {
 	c, ok := f.(syscall.Conn)
 	if !ok {
-		return f
+		return nil
 	}
 	raw, err := c.SyscallConn()
 	if err != nil {
-		return f
+		return nil
 	}
-	return &dataFile{WritableFile: f, raw: raw}
-}
-
-// Sync makes what was written durable. It may be called concurrently.
-func (f *dataFile) Sync() error {
-	if !f.known.Load() {
-		err := f.WritableFile.Sync()
-		f.known.Store(err == nil)
-		return err
+	name := ""
+	if n, ok := f.(interface{ Name() string }); ok {
+		name = n.Name()
 	}
-	var failed error
-	if err := f.raw.Control(func(fd uintptr) {
-		for failed = unix.EINTR; failed == unix.EINTR; {
-			failed = unix.Fdatasync(int(fd))
+	return func() error {
+		var failed error
+		err := raw.Control(func(fd uintptr) {
+			for failed = unix.EINTR; failed == unix.EINTR; {
+				failed = unix.Fdatasync(int(fd))
+			}
+		})
+		if err == nil {
+			err = failed
 		}
-	}); err != nil {
-		return err
+		if err != nil {
+			return &os.PathError{Op: "sync", Path: name, Err: err}
+		}
+		return nil
 	}
-	return os.NewSyscallError("fdatasync", failed)
 }

@@ -5,6 +5,7 @@ package raftkv
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/hashicorp/raft-wal/fs"
@@ -46,8 +47,8 @@ func TestSyncsData(t *testing.T) {
 	if err := f.Close(); err != nil {
 		t.Error(err)
 	}
-	if err := f.Sync(); err == nil {
-		t.Error("a file that is closed was synced")
+	if err := f.Sync(); err == nil || !strings.HasPrefix(err.Error(), "sync "+whole.Name()+": ") {
+		t.Errorf("the error of a file that is closed is %v", err)
 	}
 	if whole.syncs != 2 {
 		t.Errorf("all was synced %d times", whole.syncs)

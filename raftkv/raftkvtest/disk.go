@@ -49,6 +49,7 @@ type Disk struct {
 // A diskFile is a file as it is seen, and what of it is not on the disk.
 type diskFile struct {
 	data  []byte
+	size  int64            // as the disk has it
 	named bool             // its name is on the disk
 	dirty map[int64][]byte // :: number of a sector that was written → what the disk has there
 	lost  map[int64][]byte // the same for those that a failed sync has dropped: the disk will not get them
@@ -76,7 +77,7 @@ func (d *Disk) Space(bytes int64) {
 
 // PowerOff makes every operation fail from now on, and returns the disk as it is when the
 // power is back: of what was not synced, each sector, or each block of eight, is there or
-// not, and so are the names of new files.
+// not, and so are the names of new files, and what files have grown by.
 func (d *Disk) PowerOff(r *rand.Rand) *Disk {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -111,11 +112,14 @@ func (f *diskFile) afterPowerOff(r *rand.Rand) *diskFile {
 			restore(n, f.dirty[n])
 		}
 	}
+	if f.size < int64(len(data)) && r.IntN(2) == 0 {
+		data = data[:f.size]
+	}
 	return newDiskFile(data, true)
 }
 
 func newDiskFile(data []byte, named bool) *diskFile {
-	return &diskFile{data: data, named: named, dirty: make(map[int64][]byte), lost: make(map[int64][]byte)}
+	return &diskFile{data: data, size: int64(len(data)), named: named, dirty: make(map[int64][]byte), lost: make(map[int64][]byte)}
 }
 
 // begin asks for a fault, and then holds the lock unless it returns an error.
@@ -280,8 +284,14 @@ func (h *diskHandle) WriteAt(p []byte, off int64) (int, error) {
 	return len(p), nil
 }
 
-// Sync makes what was written durable, or, on an error, drops it.
-func (h *diskHandle) Sync() error {
+// Sync makes what was written durable, and the name of a new file, or, on an error, drops what
+// was written.
+func (h *diskHandle) Sync() error { return h.sync(h.isNew) }
+
+// SyncData is Sync without the name of a file, as fdatasync is.
+func (h *diskHandle) SyncData() error { return h.sync(false) }
+
+func (h *diskHandle) sync(name bool) error {
 	err := h.disk.begin(DiskSync, h.name)
 	if err != nil {
 		h.disk.mu.Lock()
@@ -295,8 +305,9 @@ func (h *diskHandle) Sync() error {
 		for n, old := range f.dirty {
 			f.lost[n] = old
 		}
-	} else if h.isNew {
-		f.named = true
+	} else {
+		f.size = int64(len(f.data))
+		f.named = f.named || name
 	}
 	clear(f.dirty)
 	return err

@@ -93,14 +93,51 @@ func TestDiskForgets(t *testing.T) {
 		default:
 			seen["torn"] = true
 		}
-		if content(t, after, "new", size) == nil {
+		switch f := after.files["/wal/new"]; {
+		case f == nil:
 			seen["name lost"] = true
-		} else {
-			seen["name kept"] = true
+		case len(f.data) == 0:
+			seen["size lost"] = true
+		default:
+			seen["name and size kept"] = true
 		}
 	}
-	if len(seen) != 5 {
+	if len(seen) != 6 {
 		t.Errorf("only %v happened", seen)
+	}
+}
+
+// TestDiskSyncsData: what a file has, and its size, are durable without its name, unless that is.
+func TestDiskSyncsData(t *testing.T) {
+	const size = 3 * sector
+	text := bytes.Repeat([]byte("a"), size)
+	seen := make(map[string]bool)
+	for seed := range uint64(50) {
+		d := NewDisk()
+		for _, name := range []string{"named", "new"} {
+			f := create(t, d, name, sector).(*diskHandle)
+			if name == "named" {
+				if err := f.Sync(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			write(t, f, 0, text)
+			if err := f.SyncData(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		after := d.PowerOff(rand.New(rand.NewPCG(seed, 0)))
+		if got := content(t, after, "named", size); !bytes.Equal(got, text) {
+			t.Fatalf("%d bytes are left", len(got))
+		}
+		got := content(t, after, "new", size)
+		if got != nil && !bytes.Equal(got, text) {
+			t.Fatalf("%q is left", got)
+		}
+		seen[string(got)] = true
+	}
+	if len(seen) != 2 {
+		t.Errorf("a file without a durable name is always there, or never: %d", len(seen))
 	}
 }
 
