@@ -4,7 +4,6 @@
 package tree
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -70,21 +69,16 @@ func TestRestoreBesideRefuses(t *testing.T) {
 		v := manyKeys(t, keys).View()
 		v.keys.m = v.keys.m.Copy()
 		v.keys.set(at+"/.", &Node{Created: 1, Modified: 1})
-		var b bytes.Buffer
-		enc := encoder{w: bufio.NewWriter(&b)}
-		v.encode(&enc)
-		enc.uint(0)
-		enc.uint(0)
-		enc.w.Flush()
 		var run beside
-		r := bytes.NewReader(framed(b.Bytes()))
+		text := framed(encoded(v))
+		r := bytes.NewReader(text)
 		tr := New()
 		before := tr.View()
 		if err := tr.RestoreBeside(r, run.run); !errors.Is(err, errCorrupt) || tr.View() != before || run.left != 0 {
 			t.Errorf("%s: %v, and %d are left", at, err, run.left)
 		}
-		if at == "/d0/k" && r.Len() < b.Len()/2 {
-			t.Errorf("%d of %d bytes are left after the first key was wrong", r.Len(), b.Len())
+		if at == "/d0/k" && r.Len() < len(text)/2 {
+			t.Errorf("%d of %d bytes are left after the first key was wrong", r.Len(), len(text))
 		}
 	}
 }

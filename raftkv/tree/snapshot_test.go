@@ -273,13 +273,7 @@ func TestRestoreRefusesNonsense(t *testing.T) {
 	} {
 		v := &View{keys: newKeymap(), index: 2}
 		spoil(v)
-		var b bytes.Buffer
-		enc := encoder{w: bufio.NewWriter(&b)}
-		v.encode(&enc)
-		enc.uint(0)
-		enc.uint(0)
-		enc.w.Flush()
-		if err := refused(t, framed(b.Bytes()), name); !errors.Is(err, errCorrupt) {
+		if err := refused(t, framed(encoded(v)), name); !errors.Is(err, errCorrupt) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -390,4 +384,15 @@ func FuzzRestore(f *testing.F) {
 		tr.Publish()
 		checkTree(t, tr)
 	})
+}
+
+// encoded returns a view as it is in the frames of a snapshot, whether a tree can have it or not.
+func encoded(v *View) []byte {
+	var b bytes.Buffer
+	enc := encoder{w: bufio.NewWriter(&b)}
+	v.encode(&enc)
+	enc.uint(0)
+	enc.uint(0)
+	enc.w.Flush()
+	return b.Bytes()
 }
