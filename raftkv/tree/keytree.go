@@ -3,7 +3,10 @@
 
 package tree
 
-import "unsafe"
+import (
+	"sync/atomic"
+	"unsafe"
+)
 
 const (
 	// leafKeys and branchKids are how many there are in a node of a btree at most; see
@@ -24,7 +27,8 @@ const (
 // One goroutine at a time may use one that is written to. A copy that is not can be read by
 // any number.
 type keyTree struct {
-	gen   *generation // nodes with this are of no other tree, and may be changed
+	gens  *atomic.Uint64 // how many generations were given out to the tree, its copies, and theirs
+	gen   uint64         // nodes with this are of no other tree, and may be changed
 	root  *branch
 	count int
 
@@ -34,7 +38,7 @@ type keyTree struct {
 
 // A leaf has the first n keys in order, with their nodes.
 type leaf struct {
-	gen   *generation
+	gen   uint64
 	n     int
 	keys  [leafKeys]string
 	nodes [leafKeys]*Node
@@ -43,7 +47,7 @@ type leaf struct {
 // A branch has n kids: leaves on level 1, else branches of the level below. The keys of the
 // first i+1 kids are before bounds[i], and the others are not.
 type branch struct {
-	gen    *generation
+	gen    uint64
 	n      int32
 	level  int32
 	bounds [branchKids - 1]string
@@ -56,20 +60,16 @@ func (b *branch) leaf(i int) *leaf { return (*leaf)(b.kids[i]) }
 // branch returns kid i of a branch on a higher level.
 func (b *branch) branch(i int) *branch { return (*branch)(b.kids[i]) }
 
-// A generation is of a tree between two copies. No two are at one address.
-type generation struct{ _ byte }
-
 func newKeyTree() *keyTree {
-	gen := new(generation)
-	root := &branch{gen: gen, n: 1, level: 1}
-	root.kids[0] = unsafe.Pointer(&leaf{gen: gen})
-	return &keyTree{gen: gen, root: root}
+	root := &branch{n: 1, level: 1}
+	root.kids[0] = unsafe.Pointer(&leaf{})
+	return &keyTree{gens: new(atomic.Uint64), root: root}
 }
 
 // Copy returns a copy. Both can be changed, and copy what they share when they do.
 func (t *keyTree) Copy() *keyTree {
-	t.gen, t.last = new(generation), nil
-	return &keyTree{gen: new(generation), root: t.root, count: t.count}
+	t.gen, t.last = t.gens.Add(1), nil
+	return &keyTree{gens: t.gens, gen: t.gens.Add(1), root: t.root, count: t.count}
 }
 
 // find returns the kid that has a key, if any has.
