@@ -51,6 +51,15 @@ func quotients(a, b []float64) []float64 {
 	return all
 }
 
+// shares is quotients in percent.
+func shares(a, b []float64) []float64 {
+	all := quotients(a, b)
+	for i := range all {
+		all[i] *= 100
+	}
+	return all
+}
+
 // An outcome is what one round under load has measured of a server.
 type outcome struct {
 	load.Result

@@ -30,20 +30,25 @@ func (s *site) floor(ctx context.Context) (time.Duration, error) {
 		err := exec.CommandContext(ctx, s.path, "-version").Run()
 		return time.Since(start), err
 	}
-	// As the backend asks; see backends/etcd.
+	err := s.receiveAll(ctx, &http.Client{Transport: &http.Transport{DisableKeepAlives: true}})
+	return time.Since(start), err
+}
+
+// receiveAll has the store of a site send all keys, as the backend asks for them (see
+// backends/etcd), and throws them away.
+func (s *site) receiveAll(ctx context.Context, client *http.Client) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.client+"/v2/keys/?quorum=true&recursive=true", nil)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	transport := &http.Transport{DisableKeepAlives: true}
-	resp, err := transport.RoundTrip(req)
+	resp, err := client.Do(req)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer resp.Body.Close()
 	_, err = io.Copy(io.Discard, resp.Body)
 	if err == nil && resp.StatusCode != http.StatusOK {
 		err = fmt.Errorf("%s: listing all keys: %s", s.name, resp.Status)
 	}
-	return time.Since(start), err
+	return err
 }

@@ -7,8 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -30,7 +28,7 @@ func (s *site) scaleFloor(ctx context.Context, m *scaled, templates int) error {
 	}
 	text := make([]byte, keysEach*len("v0\n"))
 	start := time.Now()
-	if err := s.receiveAll(ctx); err != nil {
+	if err := s.receiveAll(ctx, s.b.http); err != nil {
 		return err
 	}
 	err := parallel(filesAtOnce, templates, func(i int) error { return placeAlone(dir, i, text) })
@@ -65,24 +63,6 @@ func (s *site) burstFloor(ctx context.Context, dir string, text []byte, template
 	close(acked)
 	err = errors.Join(err, <-written)
 	return ms(time.Since(last)), err
-}
-
-// receiveAll has the store of a site send all keys, and throws them away.
-func (s *site) receiveAll(ctx context.Context) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.client+"/v2/keys/?recursive=true", nil)
-	if err != nil {
-		return err
-	}
-	resp, err := s.b.http.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("GET of all keys: %s", resp.Status)
-	}
-	_, err = io.Copy(io.Discard, resp.Body)
-	return err
 }
 
 // placeAlone writes a file of the folder, syncs it and gives it its name.

@@ -90,15 +90,11 @@ func addLarge(t *report.Table, l large, found [][]outcome) {
 	ours, peer := rate(found[0]), rate(found[1])
 	for i, name := range []string{"floor of a server", "floor of the disk"} {
 		floor := rate(found[2+i])
-		part := quotients(ours, floor)
-		for i := range part {
-			part[i] *= 100
-		}
 		row := report.Row{What: fmt.Sprintf("%s, %s, values/s", name, l.what), Ours: floor, Peer: peer}
 		if i == 0 {
 			row.OursLatency = latency(found[2])
 		}
-		t.Add(row, report.Row{What: fmt.Sprintf("what confd has of the %s, %%", name), Ours: part})
+		t.Add(row, report.Row{What: fmt.Sprintf("what confd has of the %s, %%", name), Ours: shares(ours, floor)})
 	}
 }
 

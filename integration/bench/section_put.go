@@ -124,11 +124,7 @@ func (b *bench) tryFloor(ctx context.Context, t *report.Table, servers []*server
 	t.Add(throughput(trial.what, trial.goal, trial.cpu, found[0], found[1])...)
 	rows := throughput("floor of a server, "+trial.what, report.Goal{}, report.Goal{}, found[2], found[1])
 	rows[0].PeerLatency = nil // it is told above
-	part := quotients(rate(found[0]), rate(found[2]))
-	for i := range part {
-		part[i] *= 100
-	}
-	t.Add(rows[0], rows[1], report.Row{What: "what confd has of the floor, op/s, %", Ours: part})
+	t.Add(rows[0], rows[1], report.Row{What: "what confd has of the floor, op/s, %", Ours: shares(rate(found[0]), rate(found[2]))})
 	return nil
 }
 
