@@ -6,8 +6,8 @@ package tree
 import "sync/atomic"
 
 // A Tree is the state machine's copy of the key space. Apply, Expire, NextExpiry,
-// Publish, Snapshot and Restore are the writer's, one call at a time; everything else
-// may be called concurrently with it.
+// Publish, Snapshot, Restore, RestoreBeside, Replay and Skip are the writer's, one call at a time;
+// everything else may be called concurrently with it.
 type Tree struct {
 	// Owned by the writer.
 	keys    keymap
