@@ -77,7 +77,7 @@ func clientCommands(t *testing.T, e etcdctl) {
 		{"mk --in-order /c/q job", 0, "job\n"}, {"mkdir /c/d", 0, ""}, {"mkdir /c/d", 4, "105: Key already exists (/c/d)"}, {"setdir /c/d2", 0, ""},
 		{"update /c/b three", 0, "three\n"}, {"update /c/none x", 4, "100: Key not found"}, {"updatedir --ttl 100 /c/d", 0, ""},
 		{"set --swap-with-value three /c/b four", 0, "four\n"}, {"set --swap-with-value three /c/b five", 4, "101: Compare failed ([three != four])"},
-		{"set --ttl 100 /c/ttl x", 0, "x\n"}, {"ls /c", 0, "/c/a\n/c/b\n"}, {"ls --sort --recursive -p /c", 0, "/c/d/\n"},
+		{"set --ttl 100 /c/ttl x", 0, "x\n"}, {"ls --sort /c", 0, "/c/a\n/c/b\n"}, {"ls --sort --recursive -p /c", 0, "/c/d/\n"},
 		{"rm /c/d", 4, "102: Not a file (/c/d)"}, {"rmdir /c/d", 0, ""}, {"rm --with-value x /c/b", 4, "101: Compare failed"}, {"rm --with-value four /c/b", 0, ""},
 		{"rmdir /c", 4, "108: Directory not empty (/c)"}, {"rm --recursive /c", 0, ""}, {"ls /c", 4, "100: Key not found (/c)"},
 		{"member list", 0, "isLeader=true"}, {"member list", 0, "clientURLs=http://" + e.addr}, {"cluster-health", 0, "cluster is healthy"},
