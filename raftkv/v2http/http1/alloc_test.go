@@ -135,7 +135,7 @@ func TestLongBodies(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := made.Load(); got < 19 {
+	if got := made.Load(); got < 10 { // the first ones may have what was left above, one for each processor
 		t.Errorf("20 bodies that were kept have taken new memory %d times", got)
 	}
 }
