@@ -103,7 +103,7 @@ func (l listen) scheme() string {
 // advertised reads the first value of -addr or -peer-addr.
 func (s *settings) advertised(option string, values []string, secure bool) (endpoint, error) {
 	if len(values) == 0 {
-		values = []string{byName()[option].def}
+		values = []string{optionNamed(option).def}
 	}
 	u, err := splitURL(values[0], secure)
 	if err == nil {

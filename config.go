@@ -38,7 +38,8 @@ func loadSettings(args []string, m machine) (*settings, error) {
 		return s, nil
 	}
 	from := sources{flags: flags}
-	from.environment, from.names = readEnvironment(m.getenv, false)
+	environment, names := readEnvironment(m.getenv)
+	from.environment, from.names = withoutEtcd(environment, names), names
 	if from.file, err = readConfigFile(configFile(flags, from.environment)); err != nil {
 		return nil, err
 	}
@@ -48,7 +49,7 @@ func loadSettings(args []string, m machine) (*settings, error) {
 	}
 	if s.chooseBackend(); s.Backend == "raftkv" {
 		// What is meant for etcd is for the embedded store only.
-		from.environment, from.names = readEnvironment(m.getenv, true)
+		from.environment = environment
 		if from.etcdFile, err = readEtcdFile(s.Etcd.Config); err != nil {
 			return nil, err
 		}
@@ -78,7 +79,7 @@ type sources struct {
 
 // firstPass sets what the flags alone decide: whether to print something and exit.
 func firstPass(s *settings, flags given) error {
-	for _, o := range options() {
+	for o := range options() {
 		if values := flags[o.name]; o.flagOnly && values != nil {
 			if err := o.set(s, fromFlag, "-"+o.name, values); err != nil {
 				return err
@@ -96,13 +97,13 @@ func configFile(flags, environment given) (path string, named bool) {
 			return values[len(values)-1], true
 		}
 	}
-	return byName()[name].def, false
+	return optionNamed(name).def, false
 }
 
 // lay sets every option from the first source that has it.
 func lay(s *settings, from sources) error {
 	var errs []error
-	for _, o := range options() {
+	for o := range options() {
 		isEtcd := o.etcd != noEtcd
 		switch {
 		case from.flags[o.name] != nil:
@@ -127,7 +128,7 @@ func lay(s *settings, from sources) error {
 }
 
 // toDefault gives the option's field its default.
-func (s *settings) toDefault(o option) {
+func (s *settings) toDefault(o *option) {
 	if o.def == "" {
 		return
 	}
@@ -175,7 +176,7 @@ func configDocument() reflect.Value {
 	add := func(key, name string, t reflect.Type) {
 		fields = append(fields, documentField(len(fields), key, name, t))
 	}
-	for _, o := range options() {
+	for o := range options() {
 		for _, key := range o.fileKeys() {
 			add(key, o.name, o.fieldType())
 		}
@@ -328,7 +329,7 @@ func validate(s *settings) error {
 // written.
 func idle(s *settings) []string {
 	var names []string
-	for _, o := range options() {
+	for o := range options() {
 		if o.idle && s.given[o.name] != fromDefault {
 			names = append(names, s.spelt[o.name])
 		}
@@ -340,7 +341,7 @@ func idle(s *settings) []string {
 // backend. The environment and confd.toml may serve several runs and are left alone.
 func useless(s *settings) []string {
 	var names []string
-	for _, o := range options() {
+	for o := range options() {
 		if s.given[o.name] == fromFlag && o.backends != nil && !slices.Contains(o.backends, s.Backend) {
 			names = append(names, "-"+o.name)
 		}

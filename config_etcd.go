@@ -39,7 +39,7 @@ func collect(got given, table reflect.Value) {
 // configDocument.
 func etcdDocument() reflect.Value {
 	tables := map[string][]reflect.StructField{}
-	for _, o := range options() {
+	for o := range options() {
 		if o.etcd != etcd04 {
 			continue
 		}
@@ -62,7 +62,7 @@ func etcdDocument() reflect.Value {
 
 // etcdFileKey returns the key of the option in a configuration file of etcd 0.4: -peer-addr
 // is addr in the table peer.
-func (o option) etcdFileKey() string {
+func (o *option) etcdFileKey() string {
 	if o.etcdKey != "" {
 		return o.etcdKey
 	}
@@ -75,7 +75,7 @@ func (o option) etcdFileKey() string {
 }
 
 // fieldType returns the type that the option has in a file.
-func (o option) fieldType() reflect.Type {
+func (o *option) fieldType() reflect.Type {
 	if o.text {
 		return reflect.TypeFor[string]()
 	}

@@ -27,14 +27,13 @@ func validateStore(s *settings) error {
 	if s.StoreOnly && s.Onetime {
 		fault("-store-only and -onetime contradict each other: one renders nothing, the other renders once")
 	}
-	table := byName()
 	for _, name := range []string{"snapshot-count", "peer-heartbeat-interval", "peer-election-timeout", "cluster-active-size"} {
-		if n, ok := table[name].at(s).(*int); ok && *n <= 0 && s.given[name] != fromDefault {
+		if n, ok := optionNamed(name).at(s).(*int); ok && *n <= 0 && s.given[name] != fromDefault {
 			fault("%s: want at least 1, not %d", s.spelt[name], *n)
 		}
 	}
 	for _, name := range []string{"cluster-remove-delay", "cluster-sync-interval"} {
-		if n, ok := table[name].at(s).(*float64); ok && (*n < 0 || *n > maxSeconds) {
+		if n, ok := optionNamed(name).at(s).(*float64); ok && (*n < 0 || *n > maxSeconds) {
 			fault("%s: want 0 to %d seconds, not %v", s.spelt[name], int(maxSeconds), *n)
 		}
 	}

@@ -45,7 +45,7 @@ func writeFile(t *testing.T, name, text string) string {
 }
 
 // sample returns a valid value for an option that is not its default, n different ones.
-func sample(o option, n int) string {
+func sample(o *option, n int) string {
 	switch o.name {
 	case "backend":
 		return []string{"etcd", "file", "env", "", ""}[n]
@@ -88,7 +88,7 @@ func sample(o option, n int) string {
 }
 
 // companions are the flags without which an option is refused.
-func companions(o option) []string {
+func companions(o *option) []string {
 	switch o.name {
 	case "backend":
 		return []string{"-file=x"}
@@ -123,7 +123,7 @@ func companions(o option) []string {
 }
 
 // tomlValue writes a value as TOML, by the kind of the option.
-func tomlValue(o option, value string) string {
+func tomlValue(o *option, value string) string {
 	switch o.fieldType().Kind() {
 	case reflect.Bool, reflect.Int, reflect.Float64:
 		return value
@@ -134,7 +134,7 @@ func tomlValue(o option, value string) string {
 }
 
 // fieldOf returns the value of the option's field, as a text.
-func fieldOf(o option, s *settings) string {
+func fieldOf(o *option, s *settings) string {
 	v := reflect.ValueOf(o.at(s)).Elem()
 	if v.Kind() == reflect.Slice {
 		return strings.Join(v.Interface().([]string), ",")
@@ -148,7 +148,7 @@ var refused = []string{"peers-file", "initial-cluster-state", "proxy", "config"}
 
 // TestOptionsFromEachPlace gives each option by each of its names in each place.
 func TestOptionsFromEachPlace(t *testing.T) {
-	for _, o := range options() {
+	for o := range options() {
 		if o.flagOnly || o.name == "config-file" || slices.Contains(refused, o.name) {
 			continue
 		}
@@ -194,7 +194,7 @@ func TestOptionsFromEachPlace(t *testing.T) {
 // TestPrecedence gives each option another value in each place and takes the places
 // away one by one.
 func TestPrecedence(t *testing.T) {
-	for _, o := range options() {
+	for o := range options() {
 		if o.flagOnly || o.noFile || o.isSwitch() || slices.Contains(refused, o.name) || sample(o, 0) == sample(o, 1) {
 			continue
 		}
@@ -250,7 +250,7 @@ func TestPrecedence(t *testing.T) {
 func TestEmptyValues(t *testing.T) {
 	var file strings.Builder
 	var env []string
-	for _, o := range options() {
+	for o := range options() {
 		if o.flagOnly {
 			continue
 		}
@@ -275,7 +275,7 @@ func TestEmptyValues(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, o := range options() {
+	for o := range options() {
 		if o.name != "config-file" && fieldOf(o, got) != fieldOf(o, want) {
 			t.Errorf("%s: %q, want %q", o.name, fieldOf(o, got), fieldOf(o, want))
 		}
@@ -300,7 +300,7 @@ func TestDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, o := range options() {
+	for o := range options() {
 		if o.def != "" && o.name != "config-file" && fieldOf(o, s) != o.def {
 			t.Errorf("%s: %q, but the default is %q", o.name, fieldOf(o, s), o.def)
 		}
@@ -310,7 +310,7 @@ func TestDefaults(t *testing.T) {
 	}
 	want := map[string]string{"name": "here", "data-dir": "/var/lib/confd", "backend": "raftkv", "watch": "true"}
 	for name, value := range want {
-		if got := fieldOf(byName()[name], s); got != value {
+		if got := fieldOf(optionNamed(name), s); got != value {
 			t.Errorf("%s: %q, want %q", name, got, value)
 		}
 	}
@@ -319,7 +319,7 @@ func TestDefaults(t *testing.T) {
 // TestNames checks that no name means two options.
 func TestNames(t *testing.T) {
 	owner := map[string]string{}
-	for _, o := range options() {
+	for o := range options() {
 		var flags []string
 		for _, name := range o.flags() {
 			flags = append(flags, "-"+name)
@@ -374,7 +374,7 @@ func TestDeduce(t *testing.T) {
 			continue
 		}
 		for name, value := range test.want {
-			if got := fieldOf(byName()[name], s); got != value {
+			if got := fieldOf(optionNamed(name), s); got != value {
 				t.Errorf("%s: %s is %q, want %q", test.name, name, got, value)
 			}
 		}

@@ -125,6 +125,9 @@ func failure(format string, args ...any) error {
 // tells whether they do either; else they are for the daemon.
 func runCommand(ctx context.Context, args []string, sys system) (code int, isCommand bool) {
 	line, ok := splitCommand(args)
+	if line.word == "" {
+		return 0, false
+	}
 	if !ok {
 		near := nearestCommand(line.word)
 		if near == "" || slices.Contains(flagNames(), line.word) || slices.Contains(backendNames, line.word) {

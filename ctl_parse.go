@@ -196,12 +196,13 @@ func (c *call) parse(args []string) error {
 }
 
 // isOption reports whether an argument names an option of the daemon.
-func isOption(arg string) bool { return strings.HasPrefix(arg, "-") && optionOf(arg).name != "" }
+func isOption(arg string) bool { return strings.HasPrefix(arg, "-") && optionOf(arg) != nil }
 
-// optionOf returns the option of the daemon that an argument such as "-confdir=x" names.
-func optionOf(arg string) option {
+// optionOf returns the option of the daemon that an argument such as "-confdir=x" names, nil
+// if it names none.
+func optionOf(arg string) *option {
 	name, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(arg, "-"), "-"), "=")
-	return byName()[name]
+	return optionNamed(name)
 }
 
 // count tells whether there are as many arguments as the command takes.

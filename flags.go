@@ -35,7 +35,6 @@ func hint(err error, format string, args ...any) error {
 // value follows behind "=" or as the next argument; a switch takes a value only behind
 // "=".
 func parseFlags(args []string) (given, error) {
-	table := byName()
 	got := given{}
 	for len(args) > 0 {
 		arg := args[0]
@@ -47,11 +46,11 @@ func parseFlags(args []string) (given, error) {
 		if !strings.HasPrefix(arg, "-") || name == "" || name[0] == '-' {
 			return nil, strayArgument(arg)
 		}
-		o, ok := table[name]
-		if !ok && foreign[name] != "" {
+		o := optionNamed(name)
+		if o == nil && foreign[name] != "" {
 			return nil, foreignOption("-"+name, name)
 		}
-		if !ok {
+		if o == nil {
 			return nil, hint(fmt.Errorf("unknown flag -%s", name), "%s", didYouMean(name, flagNames(), "-", "confd -help lists all flags"))
 		}
 		if !hasValue && o.isSwitch() {
@@ -90,13 +89,12 @@ func foreignOption(as, name string) error {
 }
 
 // readEnvironment picks the options out of an environment, and returns the name that
-// each was found by. A variable that is set to nothing counts as not set. Those of etcd
-// are left out unless asked for.
-func readEnvironment(getenv func(string) string, withEtcd bool) (given, map[string]string) {
+// each was found by. A variable that is set to nothing counts as not set.
+func readEnvironment(getenv func(string) string) (given, map[string]string) {
 	got, spelt := given{}, map[string]string{}
-	for _, o := range options() {
+	for o := range options() {
 		for _, name := range o.envNames() {
-			if v := getenv(name); v != "" && (withEtcd || !strings.HasPrefix(name, "ETCD_")) {
+			if v := getenv(name); v != "" {
 				got[o.name], spelt[o.name] = []string{v}, name
 				break
 			}
@@ -105,9 +103,16 @@ func readEnvironment(getenv func(string) string, withEtcd bool) (given, map[stri
 	return got, spelt
 }
 
+// withoutEtcd returns what was found in an environment by names that are not etcd's.
+func withoutEtcd(environment given, names map[string]string) given {
+	own := maps.Clone(environment)
+	maps.DeleteFunc(own, func(option string, _ []string) bool { return strings.HasPrefix(names[option], "ETCD_") })
+	return own
+}
+
 // set gives the option's field the values that were written in one place. as is how the
 // reader finds that place, for the error.
-func (o option) set(s *settings, from origin, as string, values []string) error {
+func (o *option) set(s *settings, from origin, as string, values []string) error {
 	last := values[len(values)-1]
 	s.given[o.name], s.spelt[o.name] = from, as
 	if last == "" && o.def != "" {
@@ -155,21 +160,10 @@ func splitList(values []string, commas bool) []string {
 	return items
 }
 
-// byName returns the table by the names of the options, as flags.
-func byName() map[string]option {
-	m := map[string]option{}
-	for _, o := range options() {
-		for _, name := range o.flags() {
-			m[name] = o
-		}
-	}
-	return m
-}
-
 // flagNames returns the names of all flags.
 func flagNames() []string {
 	var names []string
-	for _, o := range options() {
+	for o := range options() {
 		names = append(names, o.flags()...)
 	}
 	return names

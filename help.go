@@ -97,7 +97,7 @@ func (sec section) rows() []option {
 	if sec.title != titleEtcd {
 		return rows
 	}
-	for _, o := range options() {
+	for o := range options() {
 		for _, name := range o.aliases {
 			if o.etcd != noEtcd {
 				rows = append(rows, option{name: name, arg: o.arg, alias: true, noFile: true, etcd: o.etcd, help: "the same as -" + o.name})
@@ -109,16 +109,17 @@ func (sec section) rows() []option {
 
 // shownEnv returns the names in the environment for the option's row: those of its
 // aliases have rows of their own.
-func (o option) shownEnv() []string {
+func (o *option) shownEnv() []string {
 	if o.alias {
-		return []string{"ETCD_" + envName(o.name)}
+		return []string{envName("ETCD_", o.name)}
 	}
-	o.aliases = nil
-	return o.envNames()
+	alone := *o
+	alone.aliases = nil
+	return alone.envNames()
 }
 
 // shownHelp returns the text for the option's row.
-func (o option) shownHelp() string {
+func (o *option) shownHelp() string {
 	if o.idle {
 		return "no effect: " + o.help
 	}
@@ -126,7 +127,7 @@ func (o option) shownHelp() string {
 }
 
 // defaultNote returns the default in parentheses, "" if there is nothing to say.
-func (o option) defaultNote() string {
+func (o *option) defaultNote() string {
 	if d := o.shownDefault(); d != "" {
 		return " (default " + d + ")"
 	}
@@ -134,7 +135,7 @@ func (o option) defaultNote() string {
 }
 
 // shownDefault returns the default as the reader is told it, "" for none.
-func (o option) shownDefault() string {
+func (o *option) shownDefault() string {
 	if o.defDoc != "" {
 		return o.defDoc
 	}
@@ -260,7 +261,7 @@ func docText() string {
 }
 
 // docDefault returns the default for a cell of the table.
-func (o option) docDefault() string {
+func (o *option) docDefault() string {
 	if o.defDoc != "" {
 		return o.defDoc
 	}

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"iter"
 	"slices"
 	"strings"
 )
@@ -286,29 +287,45 @@ var foreign = map[string]string{
 	"secret-keyring": "encrypted values (crypt)",
 }
 
-// options returns all rows of the table.
-func options() []option {
-	var all []option
-	for _, sec := range sections {
-		all = append(all, sec.options...)
+// options yields all rows of the table, as they stand there: every start goes through them
+// several times, and copies of them would cost it most of a millisecond.
+func options() iter.Seq[*option] {
+	return func(yield func(*option) bool) {
+		for _, sec := range sections {
+			for i := range sec.options {
+				if !yield(&sec.options[i]) {
+					return
+				}
+			}
+		}
 	}
-	return all
+}
+
+// optionNamed returns the row of the option with that name or alias as a flag, nil if there
+// is none.
+func optionNamed(name string) *option {
+	for o := range options() {
+		if o.name == name || slices.Contains(o.aliases, name) {
+			return o
+		}
+	}
+	return nil
 }
 
 // flags returns the names the option has as a flag, the documented one first.
-func (o option) flags() []string { return append([]string{o.name}, o.aliases...) }
+func (o *option) flags() []string { return append([]string{o.name}, o.aliases...) }
 
 // envNames returns the names the option has in the environment, the documented one
 // first; those that etcd knows come last.
-func (o option) envNames() []string {
+func (o *option) envNames() []string {
 	if o.flagOnly {
 		return nil
 	}
-	return slices.Concat([]string{"CONFD_" + envName(o.name)}, o.env, o.etcdEnvNames())
+	return slices.Concat([]string{envName("CONFD_", o.name)}, o.env, o.etcdEnvNames())
 }
 
 // etcdEnvNames returns the names the option has in the environment of etcd.
-func (o option) etcdEnvNames() []string {
+func (o *option) etcdEnvNames() []string {
 	if o.etcd == noEtcd {
 		return nil
 	}
@@ -317,18 +334,20 @@ func (o option) etcdEnvNames() []string {
 		names = append(names, "ETCD_"+strings.ToUpper(o.etcdKey))
 	}
 	for _, f := range o.flags() {
-		names = append(names, "ETCD_"+envName(f))
+		names = append(names, envName("ETCD_", f))
 	}
 	return names
 }
 
-// envName returns a flag as part of a name in the environment.
-func envName(flag string) string { return strings.ToUpper(strings.ReplaceAll(flag, "-", "_")) }
+// envName returns a flag as a name in the environment, with a prefix.
+func envName(prefix, flag string) string {
+	return prefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
 
 // fileKeys returns the keys the option has in confd.toml, the documented one first.
 // confd 0.16 wrote some with dashes and some with underscores; any option may be
 // written either way.
-func (o option) fileKeys() []string {
+func (o *option) fileKeys() []string {
 	if o.flagOnly || o.noFile {
 		return nil
 	}
@@ -342,4 +361,4 @@ func (o option) fileKeys() []string {
 }
 
 // isSwitch tells whether the option needs no value on the command line.
-func (o option) isSwitch() bool { return o.arg == "" }
+func (o *option) isSwitch() bool { return o.arg == "" }

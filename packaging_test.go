@@ -98,7 +98,7 @@ func checkUnit(t *testing.T, name, text string, env []string) *settings {
 func checkSettings(t *testing.T, name string, env, args []string) *settings {
 	t.Helper()
 	var known []string
-	for _, o := range options() {
+	for o := range options() {
 		known = append(known, o.envNames()...)
 	}
 	for _, e := range env {
@@ -173,7 +173,7 @@ func checkCloudConfig(t *testing.T, name string, data []byte) {
 	}
 	var env []string
 	for _, key := range slices.Sorted(maps.Keys(config.CoreOS.Etcd)) {
-		env = append(env, fmt.Sprintf("ETCD_%s=%v", envName(key), config.CoreOS.Etcd[key]))
+		env = append(env, fmt.Sprintf("%s=%v", envName("ETCD_", key), config.CoreOS.Etcd[key]))
 	}
 	unit := config.CoreOS.Units[0]
 	if unit.Name != "etcd.service" || unit.Command != "start" {

@@ -155,8 +155,8 @@ func checkWithout(sys system, args *taskArgs, wrong error) int {
 		return exitFailure
 	}
 	s := newSettings()
-	environment, names := readEnvironment(sys.getenv, false)
-	err = lay(s, sources{flags: flags, environment: environment, names: names})
+	environment, names := readEnvironment(sys.getenv)
+	err = lay(s, sources{flags: flags, environment: withoutEtcd(environment, names), names: names})
 	if err != nil || checkReport(s.Report) != nil {
 		report(sys.stderr, wrong)
 		return exitFailure

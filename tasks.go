@@ -51,7 +51,7 @@ func taskNames() []string {
 // runTask runs the task that the first argument names, and tells whether it names one.
 // Wrong options are a failure, code 1: to some tasks 2 means that there are changes.
 func runTask(ctx context.Context, args []string, sys system) (code int, isTask bool) {
-	if len(args) == 0 {
+	if len(args) == 0 || strings.HasPrefix(args[0], "-") {
 		return 0, false
 	}
 	i := slices.IndexFunc(tasks(), func(t task) bool { return t.name == args[0] })
@@ -85,7 +85,6 @@ func runTask(ctx context.Context, args []string, sys system) (code int, isTask b
 // parse takes the line apart. It returns nil if help is asked for.
 func (t *task) parse(args []string) (*taskArgs, error) {
 	parsed := &taskArgs{own: *newSettings()}
-	table := byName()
 	for len(args) > 0 {
 		arg := args[0]
 		args = args[1:]
@@ -102,11 +101,11 @@ func (t *task) parse(args []string) (*taskArgs, error) {
 			return nil, nil
 		}
 		i := slices.IndexFunc(t.flags, func(o option) bool { return o.name == name })
-		o, ok := table[name]
+		o := optionNamed(name)
 		switch {
 		case i >= 0:
-			o = t.flags[i]
-		case !ok:
+			o = &t.flags[i]
+		case o == nil:
 			return nil, hint(fmt.Errorf("%s knows no flag -%s", t.name, name), "%s", didYouMean(name, append(t.flagNames(), flagNames()...), "-", "confd "+t.name+" -help lists its flags"))
 		}
 		if !hasValue && o.isSwitch() {

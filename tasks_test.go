@@ -47,7 +47,7 @@ func TestTasks(t *testing.T) {
 			}
 		}
 		for _, o := range task.flags {
-			if _, ok := byName()[o.name]; ok || o.help == "" {
+			if optionNamed(o.name) != nil || o.help == "" {
 				t.Errorf("%s: -%s is a flag of confd too, or has no help", task.name, o.name)
 			}
 		}
