@@ -145,15 +145,24 @@ func lockFile(path string) (*os.File, error) {
 		err = fmt.Errorf("locking %q: %w", path, err)
 	}
 	if err == nil {
-		// For people only, so it need not be durable.
-		if err = f.Truncate(0); err == nil {
-			_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
-		}
+		err = writePid(f)
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
+}
+
+// writePid makes a file hold the pid of this process. It is for people only, so it need not be
+// durable. The file is never empty in between: ext4 writes one that was to the disk when it is
+// closed, which takes longer than all else that a reader does with the lock.
+func writePid(f *os.File) error {
+	pid := strconv.Itoa(os.Getpid()) + "\n"
+	_, err := f.WriteAt([]byte(pid), 0)
+	if info, statErr := f.Stat(); err == nil && statErr == nil && info.Size() > int64(len(pid)) {
+		err = f.Truncate(int64(len(pid)))
+	}
+	return err
 }
 
 // checkFormat reads the format, or writes it in a new directory: it is the first file.
