@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/BurntSushi/toml"
@@ -92,13 +93,15 @@ func lineAt(data []byte, offset int64) int {
 
 // quoted is what the messages of the TOML package quote of the file: texts, and a number
 // that is out of range, with which a message begins.
-var quoted = regexp.MustCompile(`"(\\.|[^"\\])*"|'[^']*'|^[-+]?[0-9][^ ]*`)
+var quoted = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`"(\\.|[^"\\])*"|'[^']*'|^[-+]?[0-9][^ ]*`)
+})
 
 func (f *flattener) toml(data []byte) (line int, err error) {
 	top := make(map[string]any)
 	if _, err := toml.Decode(string(data), &top); err != nil {
 		if parse, ok := errors.AsType[toml.ParseError](err); ok {
-			return parse.Position.Line, errors.New(quoted.ReplaceAllString(parse.Message, "…"))
+			return parse.Position.Line, errors.New(quoted().ReplaceAllString(parse.Message, "…"))
 		}
 		return 0, errors.New("the file is not TOML")
 	}

@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
@@ -32,23 +33,27 @@ type yamlState struct {
 }
 
 // yamlLine is how the YAML package begins its messages.
-var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
+var yamlLine = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
+})
 
 // yamlShort are the messages with which the YAML package gives the line before.
-var yamlShort = regexp.MustCompile(`^did not find expected (<|key|node content|'-' indicator|',' or)`)
+var yamlShort = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^did not find expected (<|key|node content|'-' indicator|',' or)`)
+})
 
 // yamlError returns the message of an error of the YAML package, and the line it means.
 // The package gives none for the first line, and for what is found before and after
 // parsing.
 func yamlError(err error, data []byte) (line int, text string) {
 	text = err.Error()
-	if m := yamlLine.FindStringSubmatch(text); m != nil {
+	if m := yamlLine().FindStringSubmatch(text); m != nil {
 		line, _ = strconv.Atoi(m[1])
 		text = text[len(m[0]):]
 	}
 	var anchor string
 	switch _, scan := fmt.Sscanf(text, "unknown anchor '%s", &anchor); {
-	case yamlShort.MatchString(text):
+	case yamlShort().MatchString(text):
 		line++
 	case line > 0:
 	case scan == nil: // the anchor may be a password that nobody has put in quotes
@@ -273,7 +278,9 @@ func yesNo(word string) string {
 
 // oldFloat is what confd 0.16 took for a number with a fraction or an exponent: "1e3"
 // and "7." stayed text.
-var oldFloat = regexp.MustCompile(`^([-+]?[0-9]*\.?[0-9]+([eE][-+][0-9]+)?|\..*)$`)
+var oldFloat = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^([-+]?[0-9]*\.?[0-9]+([eE][-+][0-9]+)?|\..*)$`)
+})
 
 // float is number for what may be infinite or not a number.
 func float(text string) string {
@@ -285,7 +292,7 @@ func float(text string) string {
 	case ".nan":
 		return strconv.FormatFloat(math.NaN(), 'f', -1, 64)
 	}
-	if !oldFloat.MatchString(strings.ReplaceAll(text, "_", "")) {
+	if !oldFloat().MatchString(strings.ReplaceAll(text, "_", "")) {
 		return text
 	}
 	return number(text)
