@@ -52,6 +52,9 @@ func measure(ctx context.Context, o options, stdout io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
+	if b.peer, err = b.peer.copied(b.dir); err != nil {
+		return err
+	}
 	path, err := build(ctx, b.dir, "confd")
 	if err != nil {
 		return err

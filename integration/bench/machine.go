@@ -20,22 +20,26 @@ import (
 	"confd/integration/bench/load"
 )
 
-// build builds a program of this module as confd is shipped, in dir, and returns its path. It is
-// copied, as one that is installed: a file that the linker has just written takes a fifth longer to
-// start, and the peers have not been built a moment before.
+// build builds a program of this module as confd is shipped, in dir, and returns its path.
 func build(ctx context.Context, dir, pkg string) (string, error) {
-	path := filepath.Join(dir, filepath.Base(pkg))
-	linked := path + ".linked"
+	linked := filepath.Join(dir, "linked")
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", linked, pkg)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building %s: %w\n%s", pkg, err, out)
 	}
-	program, err := os.ReadFile(linked)
+	path := filepath.Join(dir, filepath.Base(pkg))
+	return path, errors.Join(copyProgram(linked, path), os.Remove(linked))
+}
+
+// copyProgram copies a program, as one that is installed: a file that the linker has written since
+// the machine was started takes a fifth longer to start than the same bytes in a copy.
+func copyProgram(from, to string) error {
+	program, err := os.ReadFile(from)
 	if err != nil {
-		return "", err
+		return err
 	}
-	return path, errors.Join(os.WriteFile(path, program, 0o755), os.Remove(linked))
+	return os.WriteFile(to, program, 0o755)
 }
 
 // etcdVersion returns the version that etcd tells.

@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -74,6 +75,15 @@ func (p peer) install(ctx context.Context, dir string) error {
 		}
 	}
 	return nil
+}
+
+// copied returns the peer as copies of its programs in dir.
+func (p peer) copied(dir string) (peer, error) {
+	if p == (peer{}) {
+		return p, nil
+	}
+	c := peer{filepath.Join(dir, "consul-template"), filepath.Join(dir, "consul")}
+	return c, errors.Join(copyProgram(p.template, c.template), copyProgram(p.consul, c.consul))
 }
 
 // server is the command line of the store.
