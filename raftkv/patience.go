@@ -105,7 +105,7 @@ func (q *queue) judgeLocked(r *request) bool {
 		return false
 	}
 	r.gone = true
-	r.done <- struct{}{}
+	r.end()
 	return true
 }
 

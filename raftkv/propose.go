@@ -36,6 +36,7 @@ type request struct {
 	op   fsm.Op // neither field set: only the clock
 	size int
 	done chan struct{} // capacity one; receives after result and err are set, or cause
+	told               // in place of done, if there is a waiter
 	patient
 
 	// here says that the operation is for this node's own log, not for another leader's,
@@ -64,20 +65,27 @@ type request struct {
 // unless errors.Is(err, ErrNotProposed); it is never tried again here. op must not be
 // changed before Do returns, nor after it returns an unknown outcome; the event may refer to it.
 func (n *Node) Do(ctx context.Context, op *tree.Op) (*tree.Event, error) {
-	if len(op.Value) > n.cfg.MaxValue || len(op.PrevValue) > n.cfg.MaxValue {
-		return nil, notProposed(fmt.Errorf("value: %w; the limit is %d bytes", ErrTooLarge, n.cfg.MaxValue))
-	}
-	if len(op.Key) > maxKey {
-		return nil, notProposed(fmt.Errorf("key: %w; the limit is %d bytes", ErrTooLarge, maxKey))
-	}
-	if strings.Count(op.Key, "/") > maxDepth {
-		return nil, notProposed(fmt.Errorf("key: %w; the limit is %d levels", ErrTooLarge, maxDepth))
+	if err := n.fits(op); err != nil {
+		return nil, err
 	}
 	res, err := n.propose(ctx, fsm.Op{Tree: op})
 	if err != nil {
 		return nil, err
 	}
 	return res.Event, res.Err
+}
+
+// fits returns why op cannot be proposed, if it is too large.
+func (n *Node) fits(op *tree.Op) error {
+	switch {
+	case len(op.Value) > n.cfg.MaxValue || len(op.PrevValue) > n.cfg.MaxValue:
+		return notProposed(fmt.Errorf("value: %w; the limit is %d bytes", ErrTooLarge, n.cfg.MaxValue))
+	case len(op.Key) > maxKey:
+		return notProposed(fmt.Errorf("key: %w; the limit is %d bytes", ErrTooLarge, maxKey))
+	case strings.Count(op.Key, "/") > maxDepth:
+		return notProposed(fmt.Errorf("key: %w; the limit is %d levels", ErrTooLarge, maxDepth))
+	}
+	return nil
 }
 
 // propose brings an operation into the log, of whoever leads, and waits for its result.
@@ -107,6 +115,12 @@ func (n *Node) request(ctx context.Context, r *request) (fsm.Result, error) {
 		r.size = fsm.Size(r.op)
 	}
 	res, given, err := n.queue.wait(ctx, r)
+	return n.outcome(r, res, given, err)
+}
+
+// outcome returns what is told to whoever has waited for a request: res and err, unless he has
+// given up.
+func (n *Node) outcome(r *request, res fsm.Result, given, err error) (fsm.Result, error) {
 	switch {
 	case given == nil:
 		n.recycle(r)
@@ -250,7 +264,7 @@ func (r *request) answer(res fsm.Result, err error) {
 		return
 	}
 	r.result, r.err = res, err
-	r.done <- struct{}{}
+	r.end()
 }
 
 // apply writes one entry of count operations to the log and waits for the results.

@@ -84,6 +84,12 @@ func (n *fakeNode) Do(ctx context.Context, op *tree.Op) (*tree.Event, error) {
 	return e, err
 }
 
+func (n *fakeNode) Start(op *tree.Op, w raftkv.Waiter) {
+	if !n.hang {
+		w.Done(n.Do(context.Background(), op))
+	}
+}
+
 // expire removes what is due by now.
 func (n *fakeNode) expire() int {
 	n.mu.Lock()

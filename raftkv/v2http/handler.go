@@ -24,6 +24,9 @@ type Node interface {
 	// used again when its event, which may refer to it, has been sent; after an error it is not.
 	Do(ctx context.Context, op *tree.Op) (*tree.Event, error)
 
+	// Start is Do for those who do not wait; see raftkv.Node.Start.
+	Start(op *tree.Op, w raftkv.Waiter)
+
 	// Tree returns the node's tree, for watches and statistics.
 	Tree() *tree.Tree
 
@@ -129,6 +132,7 @@ type Handler struct {
 	backups  chan struct{} // holds one for each backup under way
 
 	exchanges sync.Pool // of *exchange
+	writes    sync.Pool // of *begunWrite
 	buffers   buffers
 	meters    meters
 	watches   watches
@@ -164,6 +168,7 @@ func New(node Node, opts Options) *Handler {
 	}
 	h.watches.none.L = &h.watches.mu
 	h.exchanges.New = func() any { return new(exchange) }
+	h.writes.New = func() any { return &begunWrite{h: h} }
 	h.senders.init(h)
 	return h
 }

@@ -157,12 +157,17 @@ func (h *Handler) write(ctx context.Context, k *keyRequest, resp *response) {
 		h.failed(ctx, resp, err)
 		return
 	}
+	h.written(k.noValueOnSuccess, resp, e)
+}
+
+// written answers a write with its event, or without the value that it has stored.
+func (h *Handler) written(noValue bool, resp *response, e *tree.Event) {
 	resp.done = true
 	status := 200
 	if e.Action == tree.Create || e.Action == tree.Set && e.Prev == nil {
 		status = 201
 	}
-	if k.noValueOnSuccess && isPut(e.Action) {
+	if noValue && isPut(e.Action) {
 		resp.body = append(resp.body[:0], `{"action":"`...)
 		resp.body = append(resp.body, e.Action.String()...)
 		resp.body = append(resp.body, `"}`...)

@@ -85,6 +85,7 @@ func newClientServer(h ClientHandler, log *slog.Logger, crowd int) *ClientServer
 		Handler:    p,
 		Quick:      p.Quick,
 		QuickQuery: quickQuery,
+		Begin:      p.Begin,
 		Crowd:      crowd,
 		HandOver:   func(conn net.Conn, early []byte) bool { return serveOn(s.std, conn, early) },
 		HeaderTime: headerTime,

@@ -11,9 +11,19 @@ const (
 	longestRow  = 1 << 16
 )
 
-// isQuick reports whether it looks as if r can be answered at once.
+// maxBegun is how long, in bytes, the body of a request may be that a crowd begins to answer: it has
+// to come together with its head.
+const maxBegun = MaxHead / 2
+
+// isQuick reports whether it looks as if r can be answered, or begun, at once.
 func (l *Loop) isQuick(r *Request) bool {
-	return r.Method == "GET" && r.Length == 0 && r.Authorization == nil && (len(r.Query) == 0 || string(r.Query) == l.config.QuickQuery)
+	if r.Authorization != nil {
+		return false
+	}
+	if r.Method == "GET" {
+		return r.Length == 0 && (len(r.Query) == 0 || string(r.Query) == l.config.QuickQuery)
+	}
+	return l.config.Begin != nil && r.Method != "HEAD" && r.Length <= maxBegun
 }
 
 // count counts the quick requests in a row.

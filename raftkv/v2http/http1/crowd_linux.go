@@ -42,7 +42,11 @@ type crowd struct {
 	in     buffer
 	out    []byte
 	req    Request
+	busy   int // how many members have a request that is begun
+	failed bool
 	spare  int // a descriptor for when there are no others, or -1; see open
+
+	begun
 
 	mu      sync.Mutex
 	members []*member // guarded by mu: by descriptor
@@ -52,9 +56,16 @@ type crowd struct {
 
 // A member is a connection of a crowd, which owns it.
 type member struct {
-	fd   int
-	row  int       // as that of a conn
-	used time.Time // when it had its last request
+	crowd *crowd
+	fd    int
+	row   int       // as that of a conn
+	used  time.Time // when it had its last request
+
+	// Owned by the goroutine of the crowd.
+	open   bool   // a request is begun, and nothing is read before it is answered
+	missed uint32 // what epoll has told of meanwhile
+
+	answer Answer // guarded by crowd.begun.mu until it is taken
 }
 
 // add adds a member. It reports false if that cannot be.
@@ -67,7 +78,7 @@ func (c *crowd) add(m *member) bool {
 	for len(c.members) <= m.fd {
 		c.members = append(c.members, nil)
 	}
-	c.members[m.fd] = m
+	c.members[m.fd], m.crowd = m, c
 	c.size++
 	c.loop.members.Add(1)
 	return true
@@ -105,7 +116,7 @@ func (c *crowd) end() {
 	_ = c.file.SetReadDeadline(time.Unix(1, 0)) // fails only once it has ended
 }
 
-// isOver reports whether the crowd is to end, also since nobody is left, and takes no more then.
+// isOver reports whether the crowd takes no more members, also since nobody is left.
 func (c *crowd) isOver() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -113,15 +124,27 @@ func (c *crowd) isOver() bool {
 	return c.ended
 }
 
+// isDone reports whether the goroutine is to end: nobody waits for an answer, unless by Close or a
+// failure.
+func (c *crowd) isDone() bool {
+	return c.isOver() && (c.busy == 0 || c.failed || c.loop.ctx.Err() != nil)
+}
+
+// fail has the crowd end at once.
+func (c *crowd) fail(err error) {
+	c.loop.config.Log.Error("connections that share a goroutine are closed", "err", err)
+	c.failed = true
+	c.end()
+}
+
 // run serves the members until there are none, or the crowd is ended.
 func (c *crowd) run() {
-	for !c.isOver() {
+	for !c.isDone() {
 		switch err := c.raw.Read(c.serveReady); {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			c.sweep(time.Now())
 		case err != nil:
-			c.loop.config.Log.Error("connections that share a goroutine are closed", "err", err)
-			c.end()
+			c.fail(err)
 		}
 	}
 	for _, m := range c.members {
@@ -141,21 +164,21 @@ func (c *crowd) run() {
 // looks at all that has come elsewhere before it goes on here.
 func (c *crowd) serveReady(uintptr) bool {
 	for served := 0; ; {
+		finished := c.finish()
 		n, err := rawio.Ready(c.epoll, c.events[:])
 		if err != nil {
-			c.loop.config.Log.Error("connections that share a goroutine are closed", "err", err)
-			c.end()
+			c.fail(err)
 			return true
 		}
 		for i := range n {
 			c.serve(&c.events[i])
 		}
-		if n > 0 && c.isOver() {
+		if n+finished > 0 && c.isOver() {
 			return true
 		}
 		switch served += n; {
 		case n == 0 || served >= atOnce && n < atOnce:
-			return false
+			return !c.park()
 		case n == atOnce:
 			runtime.Gosched()
 			return true
@@ -167,6 +190,10 @@ func (c *crowd) serveReady(uintptr) bool {
 func (c *crowd) serve(e *syscall.EpollEvent) {
 	m := c.member(int(e.Fd))
 	if m == nil {
+		return
+	}
+	if m.open {
+		m.missed |= e.Events
 		return
 	}
 	defer func() {
@@ -189,7 +216,10 @@ func (c *crowd) serve(e *syscall.EpollEvent) {
 		c.drop(m)
 		return
 	}
-	rest := c.answer(m, c.in[:n])
+	rest := c.answer(m, c.in[:n], !odd)
+	if m.open {
+		return
+	}
 	sent, err := writeAtOnce(m.fd, c.out)
 	switch {
 	case err != nil:
@@ -197,6 +227,11 @@ func (c *crowd) serve(e *syscall.EpollEvent) {
 	case odd || len(rest) > 0 || sent < len(c.out):
 		c.dismiss(m, rest, c.out[sent:])
 	}
+	c.trim()
+}
+
+// trim lets go of memory that one long answer has taken.
+func (c *crowd) trim() {
 	if cap(c.out) > 2*longOut {
 		c.out = nil
 	}
@@ -213,8 +248,9 @@ func (c *crowd) member(fd int) *member {
 }
 
 // answer has the requests that in begins with answered in out, as far as that can be done at
-// once, and returns what is behind them.
-func (c *crowd) answer(m *member, in []byte) []byte {
+// once, and returns what is behind them. If in is all that there is, and one request, it may begin
+// that.
+func (c *crowd) answer(m *member, in []byte, all bool) []byte {
 	c.out = c.out[:0]
 	r, config := &c.req, &c.loop.config
 	for len(in) > 0 && len(c.out) < longOut {
@@ -225,6 +261,12 @@ func (c *crowd) answer(m *member, in []byte) []byte {
 		r.Began = time.Now()
 		r.date = c.loop.dates.at(r.Began)
 		m.used = r.Began
+		if r.Method != "GET" {
+			if all && len(c.out) == 0 && len(in) == n+r.Length {
+				c.begin(m, in[n:])
+			}
+			break
+		}
 		out, ok := config.Quick(r, c.out)
 		if !ok {
 			break
@@ -234,16 +276,17 @@ func (c *crowd) answer(m *member, in []byte) []byte {
 	return in
 }
 
-// sweep closes the connections that have waited for too long, and sets when to look again.
+// sweep closes the connections that have waited for too long, all that wait if the crowd is to end,
+// and sets when to look again.
 func (c *crowd) sweep(now time.Time) {
-	next := now.Add(c.loop.config.IdleTime)
+	next, over := now.Add(c.loop.config.IdleTime), c.isOver()
 	for fd := range c.count() {
 		m := c.member(fd)
-		if m == nil {
+		if m == nil || m.open {
 			continue
 		}
 		switch until := m.used.Add(c.loop.config.IdleTime); {
-		case !now.Before(until):
+		case over || !now.Before(until):
 			c.drop(m)
 		case until.Before(next):
 			next = until
@@ -254,8 +297,11 @@ func (c *crowd) sweep(now time.Time) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.ended {
+	switch {
+	case !c.ended:
 		_ = c.file.SetReadDeadline(next) // fails only once it is closed
+	case c.loop.ctx.Err() == nil:
+		_ = c.file.SetReadDeadline(time.Time{}) // for those who have not got their answers
 	}
 }
 

@@ -83,9 +83,12 @@ func newCrowd(l *Loop, m *member) (*crowd, error) {
 		syscall.Close(fd)
 		return nil, err
 	}
-	c := &crowd{loop: l, file: os.NewFile(uintptr(fd), "epoll"), epoll: fd}
+	c := &crowd{loop: l, file: os.NewFile(uintptr(fd), "epoll"), epoll: fd, begun: begun{wake: -1}}
 	if c.spare, err = duplicateFD(fd); err == nil {
 		c.raw, err = c.file.SyscallConn()
+	}
+	if err == nil {
+		err = c.begun.init(fd)
 	}
 	if err == nil {
 		err = c.file.SetReadDeadline(m.used.Add(l.config.IdleTime))
@@ -103,6 +106,7 @@ func newCrowd(l *Loop, m *member) (*crowd, error) {
 // close closes what the crowd has of its own.
 func (c *crowd) close() {
 	syscall.Close(c.spare)
+	c.begun.close()
 	c.file.Close()
 }
 

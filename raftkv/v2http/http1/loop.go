@@ -49,6 +49,21 @@ type Client interface {
 	Close()
 }
 
+// A Slot is where the answer to one request goes that Config.Begin has begun.
+type Slot interface {
+	// Fill gives the answer, once. It may be called by any goroutine, also before Begin has
+	// returned, and waits for nothing.
+	Fill(a Answer)
+}
+
+// An Answer is one that is there.
+type Answer interface {
+	// Append appends it to b, its head included. Of r it needs what AppendEnd does, and nothing
+	// else is there. It is called once at most, by the goroutine that sends it, and neither waits
+	// nor takes long.
+	Append(r *Request, b []byte) []byte
+}
+
 // Config configures a Loop. All fields but those of Quick are needed.
 type Config struct {
 	Handler Handler
@@ -60,6 +75,11 @@ type Config struct {
 	Quick      func(r *Request, b []byte) ([]byte, bool)
 	QuickQuery string
 	Crowd      int
+
+	// Begin begins to answer a PUT, POST or DELETE that is all there, and reports whether it does; if
+	// not, Serve is called. Others wait for it meanwhile, but not for slot to be filled. r and what it
+	// refers to are of no use when Begin has returned. It may be nil, and matters only with Quick.
+	Begin func(r *Request, slot Slot) bool
 
 	// HandOver gives a connection without deadlines to another server. early is what has
 	// been read of it, nil if nothing. It reports false if that server takes no more.
