@@ -1,0 +1,301 @@
+// Copyright 2026 The confd authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package http1
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// A desk begins requests, which wait there for who fills their slots.
+type desk struct {
+	slots chan Slot
+	body  string // of the last one
+}
+
+func (d *desk) begin(r *Request, slot Slot) bool {
+	d.body = string(r.Body)
+	switch string(r.Path) {
+	case "/slow":
+		return false
+	case "/now":
+		slot.Fill(said("now"))
+		return true
+	case "/panic":
+		slot.Fill(said("nothing"))
+		panic("on the way")
+	}
+	d.slots <- slot
+	return true
+}
+
+// said is an answer with that body.
+type said string
+
+func (s said) Append(r *Request, b []byte) []byte {
+	if s == "panic" {
+		panic("at the end")
+	}
+	return append(r.AppendEnd(AppendStatus(b, 200), len(s)), s...)
+}
+
+// atDesk makes a pair of a connection that has joined a crowd which begins requests.
+func atDesk(t *testing.T) (*pair, *desk) {
+	t.Helper()
+	d := &desk{slots: make(chan Slot, 1)}
+	p := freshTCP(t)
+	p.loop.config.Quick, p.loop.config.Begin, p.loop.config.Crowd = quickEcho, d.begin, 1
+	p.joinsAfter(shortestRow)
+	return p, d
+}
+
+const put = "PUT /b HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody"
+
+// TestBegun: a request is begun with its body, answered when the answer is there, also if that is
+// at once, and the connection stays in the crowd. One that is refused is answered by Serve.
+func TestBegun(t *testing.T) {
+	p, d := atDesk(t)
+	for range 3 {
+		p.send(put)
+		slot := <-d.slots
+		if d.body != "body" {
+			t.Errorf("the body is %q", d.body)
+		}
+		slot.Fill(said("later"))
+		p.want("later")
+		p.send(strings.Replace(put, "/b", "/now", 1))
+		p.want("now")
+		p.send("DELETE /b HTTP/1.1\r\nHost: x\r\n\r\n")
+		(<-d.slots).Fill(said("deleted"))
+		p.want("deleted")
+		p.send(request("/c"))
+		p.want("GET /c ")
+		p.isMember(true)
+	}
+	p.send(strings.Replace(put, "/b", "/slow", 1))
+	p.want("PUT /slow body")
+	p.isMember(false)
+}
+
+// TestBegunAlone: a request is not begun that is not the only one, is long, or is not all there.
+func TestBegunAlone(t *testing.T) {
+	long := "PUT /b HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n" + strings.Repeat("x", 5000)
+	for input, wants := range map[string][]string{
+		request("/c") + put: {"GET /c ", "PUT /b body"},
+		put + request("/c"): {"PUT /b body", "GET /c "},
+		long:                {"PUT /b " + long[len(long)-5000:]},
+	} {
+		p, _ := atDesk(t)
+		p.send(input)
+		for _, want := range wants {
+			p.want(want)
+		}
+		p.isMember(false)
+	}
+	for cut := 1; cut < len(put); cut++ {
+		p, _ := atDesk(t)
+		p.send(put[:cut])
+		for p.loop.members.Load() > 0 {
+			runtime.Gosched()
+		}
+		p.send(put[cut:])
+		p.want("PUT /b body")
+	}
+}
+
+// TestBegunMeanwhile: what a client sends before it has its answer is answered after it, and what
+// the others send is not held up.
+func TestBegunMeanwhile(t *testing.T) {
+	p, d := atDesk(t)
+	p.send(put)
+	slot := <-d.slots
+	p.send(request("/c") + put)
+	o := p.neighbour()
+	o.send(request("/d"))
+	o.want("GET /d ")
+	o.Close()
+	slot.Fill(said("first"))
+	p.want("first")
+	p.want("GET /c ")
+	p.want("PUT /b body")
+}
+
+// TestBegunEnds: a client that has ended its side has its answer, one that has gone costs nothing,
+// and an answer that panics, or cannot be sent at once, holds nobody up.
+func TestBegunEnds(t *testing.T) {
+	p, d := atDesk(t)
+	p.send(put)
+	slot := <-d.slots
+	if err := p.Conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	slot.Fill(said("last"))
+	p.want("last")
+	p.closes(0, probeTime+slack+time.Minute)
+	p.loop.running.Wait()
+
+	p, d = atDesk(t)
+	p.send(put)
+	slot = <-d.slots
+	if err := p.Conn.(*net.TCPConn).SetLinger(0); err != nil {
+		t.Fatal(err)
+	}
+	p.Close()
+	slot.Fill(said("nobody"))
+	p.loop.running.Wait()
+
+	for _, path := range []string{"/panic", "/b"} {
+		p, d = atDesk(t)
+		p.send(strings.Replace(put, "/b", path, 1))
+		if path == "/b" {
+			(<-d.slots).Fill(said("panic"))
+		}
+		p.closes(0, time.Minute)
+		p.loop.running.Wait()
+		if got := p.log.String(); !strings.Contains(got, "on the way") && !strings.Contains(got, "at the end") {
+			t.Errorf("%s: the log has %q", path, got)
+		}
+	}
+
+	p, d = atDesk(t)
+	large := strings.Repeat("0123456789abcdef", 1<<20) // more than the sockets hold
+	p.send(put)
+	(<-d.slots).Fill(said(large))
+	p.want(large)
+}
+
+// TestBegunIdle: a connection is not idle while its answer is waited for.
+func TestBegunIdle(t *testing.T) {
+	d := &desk{slots: make(chan Slot, 1)}
+	p := freshTCP(t)
+	p.loop.config.Quick, p.loop.config.Begin, p.loop.config.IdleTime = quickEcho, d.begin, 300*time.Millisecond
+	p.loop.config.Crowd = 1
+	p.joinsAfter(shortestRow)
+	p.send(put)
+	slot := <-d.slots
+	o := p.neighbour()
+	o.closes(0, time.Minute) // it has come later
+	slot.Fill(said("late"))
+	p.want("late")
+	p.closes(0, time.Minute)
+	p.loop.running.Wait()
+}
+
+// neighbour makes a pair of another connection, in the crowd of p.
+func (p *pair) neighbour() *pair {
+	p.t.Helper()
+	p.loop.mu.Lock()
+	p.loop.crowds = p.loop.crowds[:1]
+	p.loop.mu.Unlock()
+	theirs, ours := dial(p.t)
+	if _, err := p.loop.Listener(&listenOnce{conn: ours}).Accept(); err != errLast {
+		p.t.Fatal(err)
+	}
+	o := &pair{t: p.t, loop: p.loop, Conn: theirs, r: bufio.NewReader(theirs)}
+	for range shortestRow + 1 {
+		o.send(request("/a"))
+		o.want("GET /a ")
+	}
+	return o
+}
+
+// TestBegunShutdown: Shutdown waits for the answers that are to come, and they say that the
+// connection ends; who has nothing to wait for is closed at once. Close waits for nothing, and an
+// answer that comes after it does no harm.
+func TestBegunShutdown(t *testing.T) {
+	p, d := atDesk(t)
+	o := p.neighbour()
+	p.send(put)
+	slot := <-d.slots
+	p.sending.Go(func() {
+		if err := p.loop.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+	o.closes(0, time.Minute)
+	slot.Fill(said("at last"))
+	if resp, body := p.answer(); body != "at last" || !resp.Close {
+		t.Errorf("got %q, close: %v", body, resp.Close)
+	}
+	p.closes(0, time.Minute)
+	p.sending.Wait()
+
+	p, d = atDesk(t)
+	p.send(put)
+	slot = <-d.slots
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := p.loop.Shutdown(ctx); err == nil {
+		t.Error("Shutdown has not waited")
+	}
+	p.loop.Close()
+	p.closes(0, time.Minute)
+	p.loop.running.Wait()
+	slot.Fill(said("nobody"))
+}
+
+// TestBegunMany: no answer is overlooked, however clients, crowds and those who fill the slots
+// interleave.
+func TestBegunMany(t *testing.T) {
+	var filling sync.WaitGroup
+	slots := make(chan Slot, 8)
+	for range 3 {
+		filling.Go(func() {
+			for slot := range slots {
+				slot.Fill(said("done"))
+			}
+		})
+	}
+	loop := New(Config{Handler: &echo{}, Quick: quickEcho, Crowd: 3, HeaderTime: 1 << 40, BodyTime: 1 << 40, IdleTime: 1 << 40, StallTime: 1 << 40, Log: slog.Default(),
+		Begin: func(_ *Request, slot Slot) bool { slots <- slot; return true }})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var serving, asking sync.WaitGroup
+	serving.Go(func() { _, _ = loop.Listener(l).Accept() })
+	for range 8 {
+		asking.Go(func() {
+			conn, err := net.Dial("tcp", l.Addr().String())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer conn.Close()
+			r := bufio.NewReader(conn)
+			for i := range 5_000 {
+				if _, err := io.WriteString(conn, put); err != nil {
+					t.Error(err)
+					return
+				}
+				resp, err := http.ReadResponse(r, nil)
+				if err != nil {
+					t.Errorf("request %d: %v", i, err)
+					return
+				}
+				_, _ = io.Copy(io.Discard, resp.Body)
+			}
+		})
+	}
+	asking.Wait()
+	l.Close()
+	serving.Wait()
+	loop.running.Wait()
+	close(slots)
+	filling.Wait()
+	if n := loop.members.Load(); n != 0 || len(loop.conns) != 0 {
+		t.Errorf("%d members and %d connections are left", n, len(loop.conns))
+	}
+}
