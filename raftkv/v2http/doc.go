@@ -28,6 +28,7 @@
 //
 //	loop       plain → core → plain
 //	           plain → core → poll → sender: the event
+//	           plain → begun: the node has it → begun: the answer, where many share a goroutine
 //	net/http   ServeHTTP → adapter → core → adapter
 //	watchConn  taken from either with the head sent → events → given to the loop
 //

@@ -28,7 +28,7 @@ const plainPart = 32 << 10
 // maxQuick is how long, in bytes, a value may be that is sent while others wait.
 const maxQuick = 16 << 10
 
-// crowd is how many connections there are when those that only read begin to share goroutines.
+// crowd is how many connections there are when those with small requests begin to share goroutines.
 const crowd = 64
 
 // Takes reports whether r is a request about a key that is answered at once, or a long poll, and

@@ -13,7 +13,7 @@
 // A goroutine for each connection reads into a buffer, parses a head, has the handler
 // answer, and writes the answer with one write. There is no map of header fields, no
 // context and no reader for each request, and nothing is allocated for it here. Where there are
-// many connections, those that only ask for what can be answered at once share goroutines.
+// many connections, those whose requests are small and take nobody long share goroutines.
 //
 //	bytes ─> parse ─┬─ clean ───> Handler.Takes ─> body ─> Handler.Serve ─> bytes
 //	                ├─ more ────> read on, within HeaderTime
@@ -76,9 +76,13 @@
 // joins a crowd: one goroutine for each processor, with an epoll of its own, one buffer and one
 // stack, which reads, answers and writes. Below that, nothing is gained.
 //
+// A write waits for a disk, so nobody waits for it here: Config.Begin begins it, and its answer is
+// sent by the crowd when it is there. Nothing is read from the client meanwhile. So a batch of writes
+// that has come to the disk together costs one waking of each crowd, and not one for each of them.
+//
 // The crowd does nothing that may wait, and nothing long. Whatever it is not sure of it gives
 // back to a goroutine of its own, with what was read and what could not be sent: a
-// request that Quick does not answer, half a request, a client that does not read or has ended its
+// request that neither Quick nor Begin takes, half a request, a client that does not read or has ended its
 // side. So all that is said here of times, open answers and handing over is true of one kind of
 // connection only. That costs as much as a request, and twice as many quick ones in a row are
 // needed the next time.
