@@ -36,6 +36,8 @@ type fakeNode struct {
 
 	unready bool // what Ready returns never receives
 
+	started atomic.Int32 // calls of Start
+
 	cluster   []raftkv.MemberStatus
 	standbys  []string // ids
 	followers []raftkv.Follower
@@ -85,6 +87,7 @@ func (n *fakeNode) Do(ctx context.Context, op *tree.Op) (*tree.Event, error) {
 }
 
 func (n *fakeNode) Start(op *tree.Op, w raftkv.Waiter) {
+	n.started.Add(1)
 	if !n.hang {
 		w.Done(n.Do(context.Background(), op))
 	}
