@@ -33,8 +33,14 @@ func (b *begun) init(epoll int) error {
 	return syscall.EpollCtl(epoll, syscall.EPOLL_CTL_ADD, b.wake, &syscall.EpollEvent{Events: syscall.EPOLLIN | edgeTriggered, Fd: int32(b.wake)})
 }
 
-// close ends that. An answer that comes later wakes nobody, as the goroutine is not parked.
-func (b *begun) close() { syscall.Close(b.wake) }
+// close ends that. An answer that comes later wakes nobody: by then somebody else may have the
+// descriptor.
+func (b *begun) close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.parked = false
+	syscall.Close(b.wake)
+}
 
 // Fill is Slot's. A member has one request at a time.
 func (m *member) Fill(a Answer) {

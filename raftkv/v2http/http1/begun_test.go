@@ -7,7 +7,6 @@ package http1
 
 import (
 	"bufio"
-	"context"
 	"io"
 	"log/slog"
 	"net"
@@ -132,50 +131,6 @@ func TestBegunMeanwhile(t *testing.T) {
 	p.want("PUT /b body")
 }
 
-// TestBegunEnds: a client that has ended its side has its answer, one that has gone costs nothing,
-// and an answer that panics, or cannot be sent at once, holds nobody up.
-func TestBegunEnds(t *testing.T) {
-	p, d := atDesk(t)
-	p.send(put)
-	slot := <-d.slots
-	if err := p.Conn.(*net.TCPConn).CloseWrite(); err != nil {
-		t.Fatal(err)
-	}
-	slot.Fill(said("last"))
-	p.want("last")
-	p.closes(0, probeTime+slack+time.Minute)
-	p.loop.running.Wait()
-
-	p, d = atDesk(t)
-	p.send(put)
-	slot = <-d.slots
-	if err := p.Conn.(*net.TCPConn).SetLinger(0); err != nil {
-		t.Fatal(err)
-	}
-	p.Close()
-	slot.Fill(said("nobody"))
-	p.loop.running.Wait()
-
-	for _, path := range []string{"/panic", "/b"} {
-		p, d = atDesk(t)
-		p.send(strings.Replace(put, "/b", path, 1))
-		if path == "/b" {
-			(<-d.slots).Fill(said("panic"))
-		}
-		p.closes(0, time.Minute)
-		p.loop.running.Wait()
-		if got := p.log.String(); !strings.Contains(got, "on the way") && !strings.Contains(got, "at the end") {
-			t.Errorf("%s: the log has %q", path, got)
-		}
-	}
-
-	p, d = atDesk(t)
-	large := strings.Repeat("0123456789abcdef", 1<<20) // more than the sockets hold
-	p.send(put)
-	(<-d.slots).Fill(said(large))
-	p.want(large)
-}
-
 // TestBegunIdle: a connection is not idle while its answer is waited for.
 func TestBegunIdle(t *testing.T) {
 	d := &desk{slots: make(chan Slot, 1)}
@@ -209,41 +164,6 @@ func (p *pair) neighbour() *pair {
 		o.want("GET /a ")
 	}
 	return o
-}
-
-// TestBegunShutdown: Shutdown waits for the answers that are to come, and they say that the
-// connection ends; who has nothing to wait for is closed at once. Close waits for nothing, and an
-// answer that comes after it does no harm.
-func TestBegunShutdown(t *testing.T) {
-	p, d := atDesk(t)
-	o := p.neighbour()
-	p.send(put)
-	slot := <-d.slots
-	p.sending.Go(func() {
-		if err := p.loop.Shutdown(t.Context()); err != nil {
-			t.Error(err)
-		}
-	})
-	o.closes(0, time.Minute)
-	slot.Fill(said("at last"))
-	if resp, body := p.answer(); body != "at last" || !resp.Close {
-		t.Errorf("got %q, close: %v", body, resp.Close)
-	}
-	p.closes(0, time.Minute)
-	p.sending.Wait()
-
-	p, d = atDesk(t)
-	p.send(put)
-	slot = <-d.slots
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := p.loop.Shutdown(ctx); err == nil {
-		t.Error("Shutdown has not waited")
-	}
-	p.loop.Close()
-	p.closes(0, time.Minute)
-	p.loop.running.Wait()
-	slot.Fill(said("nobody"))
 }
 
 // TestBegunMany: no answer is overlooked, however clients, crowds and those who fill the slots
