@@ -7,6 +7,7 @@ package http1
 
 import (
 	"context"
+	"encoding/binary"
 	"io"
 	"net"
 	"os"
@@ -15,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"confd/raftkv/rawio"
 )
 
 // TestBegunEnds: a client that has ended its side has its answer, one that has gone costs nothing,
@@ -131,5 +134,41 @@ func TestBegunAfterClose(t *testing.T) {
 	syscall.Close(wake)
 	if got, err := io.ReadAll(r); len(got) > 0 || err != nil {
 		t.Errorf("it has written %q, %v", got, err)
+	}
+}
+
+// TestBegunWakes: who is woken is woken once, and costs one of the 2^64 times that this may be done.
+func TestBegunWakes(t *testing.T) {
+	epoll, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(epoll)
+	c := &crowd{}
+	if err := c.init(epoll); err != nil {
+		t.Fatal(err)
+	}
+	defer c.begun.close()
+	m := &member{crowd: c}
+	for range 3 {
+		if !c.park() {
+			t.Error("there is something to do")
+		}
+		m.Fill(said("a"))
+		m.Fill(said("b"))
+		if c.park() {
+			t.Error("there is nothing to do")
+		}
+		var events [2]syscall.EpollEvent
+		if n, err := rawio.Ready(epoll, events[:]); n != 1 || err != nil {
+			t.Errorf("there are %d events, %v", n, err)
+		}
+		if got := len(c.take()); got != 2 {
+			t.Errorf("%d answers are there, want 2", got)
+		}
+	}
+	var count [8]byte
+	if _, err := rawio.Read(c.wake, count[:]); err != nil || binary.NativeEndian.Uint64(count[:]) != 3 {
+		t.Errorf("got %x, %v, want 3", count, err)
 	}
 }

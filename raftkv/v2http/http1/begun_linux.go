@@ -4,6 +4,7 @@
 package http1
 
 import (
+	"encoding/binary"
 	"os"
 	"runtime/debug"
 	"sync"
@@ -51,9 +52,10 @@ func (m *member) Fill(a Answer) {
 	b.filled = append(b.filled, m)
 	if b.parked {
 		b.parked = false
-		one := [8]byte{1} // a number in the order of the machine; any will do
-		// It fails only when it has been written 2^56 times: nobody reads it, as each write is an
-		// edge for epoll.
+		var one [8]byte
+		binary.NativeEndian.PutUint64(one[:], 1)
+		// Nobody reads it, as each write is an edge for epoll. So it fails, but not before it has been
+		// written 2^64 times.
 		_, _ = rawio.Write(b.wake, one[:])
 	}
 }
