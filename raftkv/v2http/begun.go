@@ -5,6 +5,7 @@ package v2http
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"confd/raftkv"
@@ -54,6 +55,15 @@ func (w *begunWrite) Done(e *tree.Event, err error) {
 	w.slot.Fill(w)
 }
 
+// Long reports whether the answer has a value that is not sent while others wait.
+func (w *begunWrite) Long() bool {
+	e := w.event
+	if w.err != nil || w.noValue && isPut(e.Action) {
+		return false
+	}
+	return len(e.Node.Value) > maxQuick || e.Prev != nil && len(e.Prev.Value) > maxQuick
+}
+
 // Append appends the answer, and w is another write's from then on.
 func (w *begunWrite) Append(r *http1.Request, b []byte) []byte {
 	h := w.h
@@ -72,7 +82,7 @@ func (w *begunWrite) Append(r *http1.Request, b []byte) []byte {
 		h.written(w.noValue, &x.resp, w.event)
 	}
 	h.meters.observe(&x.req, &x.resp, time.Since(w.began))
-	b = h.appendHead(b, r, &x.resp)
+	b = slices.Grow(h.appendHead(b, r, &x.resp), x.resp.size())
 	for part := range x.resp.pieces(0) {
 		b = append(b, part...)
 	}

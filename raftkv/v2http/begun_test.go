@@ -53,7 +53,7 @@ func (c *rawClient) form(method, target, form string, headers ...string) string 
 // TestBegunWrites: what a crowd begins has the answer that it has elsewhere, and is counted; and
 // only what anybody may do, and nothing that is refused before the node is asked, is begun.
 func TestBegunWrites(t *testing.T) {
-	large := strings.Repeat("x", 100)
+	large, long := strings.Repeat("x", 100), strings.Repeat("x", maxQuick+1)
 	for name, test := range map[string]struct {
 		opts    Options
 		change  func(*Handler, *fakeNode)
@@ -80,6 +80,11 @@ func TestBegunWrites(t *testing.T) {
 		"redirected":         {opts: Options{RedirectWrites: true}, form: "value=x"},
 		"by a guest":         {form: "value=x", change: func(h *Handler, _ *fakeNode) { enableAuth(t, h) }},
 		"by root":            {form: "value=x", headers: []string{"Authorization: Basic cm9vdDpw"}, change: func(h *Handler, _ *fakeNode) { enableAuth(t, h) }},
+		"a long answer":      {method: "DELETE", begun: 1, change: func(_ *Handler, n *fakeNode) { put(t, n, "/a", long) }},
+		"a long set":         {form: "value=x", begun: 1, change: func(_ *Handler, n *fakeNode) { put(t, n, "/a", long) }},
+		"kept long":          {form: "refresh=true&prevExist=true&ttl=5", begun: 1, change: func(_ *Handler, n *fakeNode) { put(t, n, "/a", long) }},
+		"not shown":          {form: "value=x&noValueOnSuccess=true", begun: 2, change: func(_ *Handler, n *fakeNode) { put(t, n, "/a", long) }},
+		"removed, but shown": {method: "DELETE", target: "/v2/keys/a?noValueOnSuccess=true", begun: 1, change: func(_ *Handler, n *fakeNode) { put(t, n, "/a", long) }},
 		"no leader": {form: "value=x", begun: 2, change: func(_ *Handler, n *fakeNode) {
 			n.fail = fmt.Errorf("%w: %w", raftkv.ErrNotProposed, raftkv.ErrNoLeader)
 		}},

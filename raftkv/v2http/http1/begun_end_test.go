@@ -99,6 +99,36 @@ func TestBegunShutdown(t *testing.T) {
 	slot.Fill(said("nobody"))
 }
 
+// TestBegunLongEnds: the connection ends with an answer that takes long and says so, and Shutdown
+// waits for one that does not.
+func TestBegunLongEnds(t *testing.T) {
+	for _, last := range []bool{true, false} {
+		p, d := atDesk(t)
+		p.send(put)
+		v := make(volume)
+		(<-d.slots).Fill(v)
+		for p.loop.members.Load() > 0 {
+			runtime.Gosched()
+		}
+		if !last {
+			p.sending.Go(func() {
+				if err := p.loop.Shutdown(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+			for !p.loop.ending.Load() {
+				runtime.Gosched()
+			}
+		}
+		v <- last
+		if resp, body := p.answer(); body != "a volume" || resp.Close != last {
+			t.Errorf("got %q, close: %v", body, resp.Close)
+		}
+		p.closes(0, time.Minute)
+		p.sending.Wait()
+	}
+}
+
 // isParked reports whether the goroutine waits.
 func (b *begun) isParked() bool {
 	b.mu.Lock()

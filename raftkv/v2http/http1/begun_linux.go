@@ -9,7 +9,6 @@ import (
 	"runtime/debug"
 	"sync"
 	"syscall"
-	"time"
 
 	"confd/raftkv/rawio"
 )
@@ -107,11 +106,14 @@ func (c *crowd) conclude(m *member) {
 			c.drop(m)
 		}
 	}()
+	if m.answer.Long() {
+		c.dismiss(m, nil, nil)
+		return
+	}
 	answer, missed := m.answer, m.missed
 	m.answer, m.missed = nil, 0
 	r := &c.req
-	*r = Request{Began: time.Now(), Close: c.loop.ending.Load()}
-	r.date = c.loop.dates.at(r.Began)
+	*r = c.loop.noRequest()
 	m.used = r.Began
 	c.out = answer.Append(r, c.out[:0])
 	sent, err := writeAtOnce(m.fd, c.out)

@@ -50,6 +50,18 @@ func (s said) Append(r *Request, b []byte) []byte {
 	return append(r.AppendEnd(AppendStatus(b, 200), len(s)), s...)
 }
 
+func (said) Long() bool { return false }
+
+// A volume is an answer that takes long: until it receives whether it is the connection's last.
+type volume chan bool
+
+func (v volume) Append(r *Request, b []byte) []byte {
+	r.Close = <-v
+	return said("a volume").Append(r, b)
+}
+
+func (volume) Long() bool { return true }
+
 // atDesk makes a pair of a connection that has joined a crowd which begins requests.
 func atDesk(t *testing.T) (*pair, *desk) {
 	t.Helper()
@@ -129,6 +141,25 @@ func TestBegunMeanwhile(t *testing.T) {
 	p.want("first")
 	p.want("GET /c ")
 	p.want("PUT /b body")
+}
+
+// TestBegunLong: an answer that takes long holds nobody up, and what came behind its request is
+// answered after it.
+func TestBegunLong(t *testing.T) {
+	p, d := atDesk(t)
+	o := p.neighbour()
+	p.send(put)
+	v, slot := make(volume), <-d.slots
+	p.send(request("/c"))
+	slot.Fill(v)
+	for range 3 {
+		o.send(request("/d"))
+		o.want("GET /d ")
+	}
+	v <- false
+	p.want("a volume")
+	p.want("GET /c ")
+	o.Close()
 }
 
 // TestBegunIdle: a connection is not idle while its answer is waited for.

@@ -48,6 +48,7 @@ type conn struct {
 	need   int    // so many it takes to join a crowd, at least
 	joins  bool   // it wants to
 	unsent []byte // what is to be sent before anything else
+	begun  Answer // and what is to be made for that; nil if nothing
 
 	open bool // the last answer was left open, and its end was not noticed; see late.go
 
@@ -78,11 +79,8 @@ func (c *conn) serve(wait time.Duration) {
 		c.release()
 		c.loop.remove(c)
 	}()
-	if len(c.unsent) > 0 {
-		if _, err := c.Write(c.unsent); err != nil {
-			return
-		}
-		c.unsent = nil
+	if !c.sendFirst() {
+		return
 	}
 	for ; c.await(wait); wait = c.loop.config.IdleTime {
 		switch c.answer() {
@@ -96,6 +94,28 @@ func (c *conn) serve(wait time.Duration) {
 			return
 		}
 	}
+}
+
+// sendFirst sends what a crowd has left to be sent, and reports whether the connection goes on.
+func (c *conn) sendFirst() bool {
+	if c.begun != nil {
+		c.req = c.loop.noRequest()
+		c.unsent = c.begun.Append(&c.req, nil)
+		c.begun = nil
+	}
+	if len(c.unsent) > 0 {
+		if _, err := c.Write(c.unsent); err != nil {
+			return false
+		}
+		c.unsent = nil
+	}
+	return !c.req.Close
+}
+
+// noRequest returns what Answer.Append needs to know of one.
+func (l *Loop) noRequest() Request {
+	now := time.Now()
+	return Request{Began: now, Close: l.ending.Load(), date: l.dates.at(now)}
 }
 
 // A fate is what becomes of a connection after a request.

@@ -79,6 +79,7 @@
 // A write waits for a disk, so nobody waits for it here: Config.Begin begins it, and its answer is
 // sent by the crowd when it is there. Nothing is read from the client meanwhile. So a batch of writes
 // that has come to the disk together costs one waking of each crowd, and not one for each of them.
+// An answer that is long, as that to a delete of a large value, is made by a goroutine of its own.
 //
 // The crowd does nothing that may wait, and nothing long. Whatever it is not sure of it gives
 // back to a goroutine of its own, with what was read and what could not be sent: a

@@ -110,8 +110,9 @@ func (c *crowd) close() {
 	c.file.Close()
 }
 
-// dismiss has a member be served by a goroutine of its own again. early is what was read of it
-// and not answered, and unsent what is left to send; both are copied.
+// dismiss has a member be served by a goroutine of its own again, which first sends its answer if
+// there is one. early is what was read of it and not answered, and unsent what is left to send; both
+// are copied.
 func (c *crowd) dismiss(m *member, early, unsent []byte) {
 	c.remove(m)
 	rwc, err := c.open(m.fd)
@@ -128,8 +129,8 @@ func (c *crowd) dismiss(m *member, early, unsent []byte) {
 		again.acquire()
 		again.end = copy(again.buf[:], early)
 	}
-	if len(early) > 0 || len(unsent) > 0 {
-		again.unsent = append(again.unsent, unsent...)
+	if len(early) > 0 || len(unsent) > 0 || m.answer != nil {
+		again.unsent, again.begun = append(again.unsent, unsent...), m.answer
 		again.state.Store(active)
 	}
 	again.findRaw()

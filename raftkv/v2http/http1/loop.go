@@ -59,9 +59,12 @@ type Slot interface {
 // An Answer is one that is there.
 type Answer interface {
 	// Append appends it to b, its head included. Of r it needs what AppendEnd does, and nothing
-	// else is there. It is called once at most, by the goroutine that sends it, and neither waits
-	// nor takes long.
+	// else is there. It is called once at most, by the goroutine that sends it, and does not wait.
 	Append(r *Request, b []byte) []byte
+
+	// Long reports whether Append takes long. It is called before that, and if so nobody else
+	// waits for Append.
+	Long() bool
 }
 
 // Config configures a Loop. All fields but those of Quick are needed.
