@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,8 +21,7 @@ import (
 	"confd/raftkv/rawio"
 )
 
-// TestBegunEnds: a client that has ended its side has its answer, one that has gone costs nothing,
-// and an answer that panics, or cannot be sent at once, holds nobody up.
+// TestBegunEnds: a client that has ended its side has its answer, and one that has gone costs nothing.
 func TestBegunEnds(t *testing.T) {
 	p, d := atDesk(t)
 	p.send(put)
@@ -44,24 +44,67 @@ func TestBegunEnds(t *testing.T) {
 	slot.Fill(said("nobody"))
 	p.loop.running.Wait()
 
+	for range 20 {
+		p, _ = atDesk(t)
+		p.send(strings.Replace(put, "/b", "/now", 1))
+		if err := p.Conn.(*net.TCPConn).CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		if _, body := p.answer(); body != "now" && body != "PUT /now body" {
+			t.Errorf("got %q", body)
+		}
+		p.closes(0, probeTime+slack+time.Minute)
+	}
+
+	// What has come before the end is answered, and the end not overlooked.
+	p, d = atDesk(t)
+	o := p.neighbour()
+	p.send(put)
+	slot = <-d.slots
+	p.send(request("/c"))
+	if err := p.Conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	o.send(request("/d")) // so the crowd has been told of that
+	o.want("GET /d ")
+	slot.Fill(said("first"))
+	p.want("first")
+	p.want("GET /c ")
+	p.closes(0, probeTime+slack+time.Minute)
+}
+
+// TestBegunFails: an answer that panics or cannot be sent at once, and Begin that panics, hold nobody
+// up, and no memory.
+func TestBegunFails(t *testing.T) {
 	for _, path := range []string{"/panic", "/b"} {
-		p, d = atDesk(t)
+		p, d := atDesk(t)
+		o := p.neighbour()
 		p.send(strings.Replace(put, "/b", path, 1))
 		if path == "/b" {
 			(<-d.slots).Fill(said("panic"))
 		}
 		p.closes(0, time.Minute)
-		p.loop.running.Wait()
+		o.send(request("/d"))
+		o.want("GET /d ")
+		if err := p.loop.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
 		if got := p.log.String(); !strings.Contains(got, "on the way") && !strings.Contains(got, "at the end") {
 			t.Errorf("%s: the log has %q", path, got)
 		}
 	}
 
-	p, d = atDesk(t)
+	p, d := atDesk(t)
 	large := strings.Repeat("0123456789abcdef", 1<<20) // more than the sockets hold
 	p.send(put)
-	(<-d.slots).Fill(said(large))
+	slot := <-d.slots
+	slot.Fill(said(large))
 	p.want(large)
+	p.Close()
+	p.loop.running.Wait()
+	if kept := cap(slot.(*member).crowd.out); kept > 2*longOut {
+		t.Errorf("%d bytes are kept", kept)
+	}
 }
 
 // TestBegunShutdown: Shutdown waits for the answers that are to come, and they say that the
@@ -126,6 +169,20 @@ func TestBegunLongEnds(t *testing.T) {
 		}
 		p.closes(0, time.Minute)
 		p.sending.Wait()
+	}
+}
+
+// TestBegunWithoutEpoll: a crowd that fails ends at once, though an answer is to come.
+func TestBegunWithoutEpoll(t *testing.T) {
+	p, d := atDesk(t)
+	p.send(put)
+	slot := <-d.slots
+	slot.(*member).crowd.file.Close()
+	p.closes(0, time.Minute)
+	p.loop.running.Wait()
+	slot.Fill(said("nobody"))
+	if got := strings.Count(p.log.String(), "connections that share a goroutine are closed"); got != 1 {
+		t.Errorf("the log says so %d times", got)
 	}
 }
 
@@ -195,6 +252,22 @@ func TestBegunWakes(t *testing.T) {
 		}
 		if got := len(c.take()); got != 2 {
 			t.Errorf("%d answers are there, want 2", got)
+		}
+		m.Fill(said("c")) // who is awake is not woken
+		if n, err := rawio.Ready(epoll, events[:]); n != 0 || err != nil {
+			t.Errorf("%d events are there still, %v", n, err)
+		}
+		c.take()
+		c.park()
+		c.take()
+		m.Fill(said("d")) // nor is who was to wait, and has been woken otherwise
+		if n, err := rawio.Ready(epoll, events[:]); n != 0 || err != nil {
+			t.Errorf("%d events are there, %v", n, err)
+		}
+		c.take()
+		c.take()
+		if kept := append(c.filled[:cap(c.filled):cap(c.filled)], c.taking[:cap(c.taking)]...); slices.ContainsFunc(kept, func(m *member) bool { return m != nil }) {
+			t.Errorf("it keeps %v", kept)
 		}
 	}
 	var count [8]byte

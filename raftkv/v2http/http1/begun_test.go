@@ -100,13 +100,17 @@ func TestBegun(t *testing.T) {
 	p.isMember(false)
 }
 
-// TestBegunAlone: a request is not begun that is not the only one, is long, or is not all there.
+// TestBegunAlone: a request is not begun that is not the only one, is long, is not all there, says who sends it, or is
+// a HEAD.
 func TestBegunAlone(t *testing.T) {
 	long := "PUT /b HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n" + strings.Repeat("x", 5000)
+	known := strings.Replace(put, "Host", "Authorization: y\r\nHost", 1)
 	for input, wants := range map[string][]string{
-		request("/c") + put: {"GET /c ", "PUT /b body"},
-		put + request("/c"): {"PUT /b body", "GET /c "},
-		long:                {"PUT /b " + long[len(long)-5000:]},
+		request("/c") + put:                   {"GET /c ", "PUT /b body"},
+		put + request("/c"):                   {"PUT /b body", "GET /c "},
+		long:                                  {"PUT /b " + long[len(long)-5000:]},
+		known:                                 {"PUT /b body"},
+		"HEAD /c HTTP/1.1\r\nHost: x\r\n\r\n": {"HEAD /c "}, // with a body, as echo does not look
 	} {
 		p, _ := atDesk(t)
 		p.send(input)
@@ -173,9 +177,13 @@ func TestBegunIdle(t *testing.T) {
 	slot := <-d.slots
 	o := p.neighbour()
 	o.closes(0, time.Minute) // it has come later
+	answered := time.Now()
 	slot.Fill(said("late"))
 	p.want("late")
 	p.closes(0, time.Minute)
+	if idle := time.Since(answered); idle < p.loop.config.IdleTime {
+		t.Errorf("it is closed after %v", idle)
+	}
 	p.loop.running.Wait()
 }
 

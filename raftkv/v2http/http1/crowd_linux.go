@@ -234,10 +234,8 @@ func (c *crowd) sweep(now time.Time) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch {
-	case !c.ended:
-		_ = c.file.SetReadDeadline(next) // fails only once it is closed
-	case c.loop.ctx.Err() == nil:
-		_ = c.file.SetReadDeadline(time.Time{}) // for those who have not got their answers
+	if c.ended {
+		next = time.Time{} // for those who have not got their answers, unless isDone says otherwise
 	}
+	_ = c.file.SetReadDeadline(next) // fails only once it is closed
 }
