@@ -63,6 +63,9 @@ func TestStart(t *testing.T) {
 		if pending := n.counts.proposals.Load() - n.counts.answered.Load(); pending != 0 {
 			t.Errorf("%d proposals are pending", pending)
 		}
+		if failed := n.counts.notProposed.Load() + n.counts.unknown.Load(); failed != 0 { // a refusal is a result
+			t.Errorf("%d proposals have failed", failed)
+		}
 	}
 	closeNode(t, nodes[0])
 	nodes[0].Start(&tree.Op{Action: tree.Set, Key: "/a"}, told)
@@ -99,6 +102,9 @@ func TestStartGivesUp(t *testing.T) {
 		n.requests.New = newRequest
 		told := make(outcomes, 2)
 		n.Start(&tree.Op{Action: tree.Set, Key: "/a"}, told)
+		if want := fsm.Size(fsm.Op{Tree: &tree.Op{Action: tree.Set, Key: "/a"}}); q.bytes != want {
+			t.Errorf("%d bytes wait, want %d", q.bytes, want)
+		}
 		time.Sleep((ticks + 2) * time.Second)
 		if got := <-told; !errors.Is(got.err, ErrNoLeader) || !errors.Is(got.err, ErrNotProposed) {
 			t.Errorf("in the queue: got %v", got.err)
