@@ -73,6 +73,9 @@ func TestBegunEnds(t *testing.T) {
 	p.closes(0, probeTime+slack+time.Minute)
 }
 
+// tooMuch is more than the sockets hold.
+var tooMuch = strings.Repeat("0123456789abcdef", 1<<20)
+
 // TestBegunFails: an answer that panics or cannot be sent at once, and Begin that panics, hold nobody
 // up, and no memory.
 func TestBegunFails(t *testing.T) {
@@ -95,11 +98,10 @@ func TestBegunFails(t *testing.T) {
 	}
 
 	p, d := atDesk(t)
-	large := strings.Repeat("0123456789abcdef", 1<<20) // more than the sockets hold
 	p.send(put)
 	slot := <-d.slots
-	slot.Fill(said(large))
-	p.want(large)
+	slot.Fill(said(tooMuch))
+	p.want(tooMuch)
 	p.Close()
 	p.loop.running.Wait()
 	if kept := cap(slot.(*member).crowd.out); kept > 2*longOut {
@@ -108,13 +110,15 @@ func TestBegunFails(t *testing.T) {
 }
 
 // TestBegunShutdown: Shutdown waits for the answers that are to come, and they say that the
-// connection ends; who has nothing to wait for is closed at once. Close waits for nothing, and an
-// answer that comes after it does no harm.
+// connection ends; who has nothing to wait for is closed at once, and who has been answered, as soon
+// as all of it is sent. Close waits for nothing, and an answer that comes after it does no harm.
 func TestBegunShutdown(t *testing.T) {
 	p, d := atDesk(t)
-	o := p.neighbour()
+	o, slow := p.neighbour(), p.neighbour()
 	p.send(put)
 	slot := <-d.slots
+	slow.send(put)
+	last := <-d.slots
 	p.sending.Go(func() {
 		if err := p.loop.Shutdown(t.Context()); err != nil {
 			t.Error(err)
@@ -126,6 +130,9 @@ func TestBegunShutdown(t *testing.T) {
 		t.Errorf("got %q, close: %v", body, resp.Close)
 	}
 	p.closes(0, time.Minute)
+	last.Fill(said(tooMuch))
+	slow.want(tooMuch)
+	slow.closes(0, time.Minute)
 	p.sending.Wait()
 
 	p, d = atDesk(t)

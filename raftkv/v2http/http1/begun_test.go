@@ -170,8 +170,8 @@ func TestBegunLong(t *testing.T) {
 func TestBegunIdle(t *testing.T) {
 	d := &desk{slots: make(chan Slot, 1)}
 	p := freshTCP(t)
-	p.loop.config.Quick, p.loop.config.Begin, p.loop.config.IdleTime = quickEcho, d.begin, 300*time.Millisecond
-	p.loop.config.Crowd = 1
+	p.loop.config.Quick, p.loop.config.Begin = quickEcho, d.begin
+	p.loop.config.Crowd, p.loop.config.IdleTime = 1, slack+100*time.Millisecond // else it is noticed later
 	p.joinsAfter(shortestRow)
 	p.send(put)
 	slot := <-d.slots
