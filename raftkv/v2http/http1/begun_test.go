@@ -147,6 +147,37 @@ func TestBegunMeanwhile(t *testing.T) {
 	p.want("PUT /b body")
 }
 
+// A relay is an answer that fills the next slot when it is sent.
+type relay struct {
+	said
+	next Slot
+	then Answer
+}
+
+func (a relay) Append(r *Request, b []byte) []byte {
+	a.next.Fill(a.then)
+	return a.said.Append(r, b)
+}
+
+// TestBegunLate: an answer is sent that comes when the crowd has looked for answers and is about to
+// wait. The event that woke it for the first is over by the second.
+func TestBegunLate(t *testing.T) {
+	p, d := atDesk(t)
+	asking := []*pair{p, p.neighbour(), p.neighbour()}
+	var slots []Slot
+	for _, p := range asking {
+		p.send(put)
+		slots = append(slots, <-d.slots)
+	}
+	slots[0].Fill(relay{"a", slots[1], relay{"b", slots[2], said("c")}})
+	for i, p := range asking {
+		p.want(string("abc"[i]))
+	}
+	for _, p := range asking {
+		p.Close()
+	}
+}
+
 // TestBegunLong: an answer that takes long holds nobody up, and what came behind its request is
 // answered after it.
 func TestBegunLong(t *testing.T) {
