@@ -48,6 +48,7 @@ func (n *Node) close() error {
 		joined = n.within(stopped) && n.join(&n.wg) && n.join(&n.compacts) && joined
 	}
 	joined = n.stopAhead(joined)
+	joined = n.stopRemoving() && joined
 	if n.transport != nil {
 		errs = append(errs, n.transport.Close())
 	}
@@ -68,6 +69,15 @@ func (n *Node) close() error {
 		errs = append(errs, n.dir.close())
 	}
 	return errors.Join(errs...)
+}
+
+// stopRemoving has the removal of old snapshots end. It reports whether it has.
+func (n *Node) stopRemoving() bool {
+	if n.snapshots == nil {
+		return true
+	}
+	n.snapshots.remover.end()
+	return n.join(&n.snapshots.remover.removing)
 }
 
 // retire has another voter lead, if there is one that answers, so that the others need not

@@ -32,7 +32,8 @@ const (
 //	peers       where the other nodes were last, as JSON
 //	vote        raft's term and vote
 //	wal/        raft's log, and in "meta" the list of its files
-//	snapshots/  the last two snapshots, each with a check of what raft leaves without one
+//	snapshots/  the last two snapshots, each with a check of what raft leaves without one; what is
+//	            written or removed has a name with .tmp
 //	damaged/    snapshots that could not be read, and were not needed
 type dataDir struct {
 	path   string
@@ -80,7 +81,7 @@ func openDataDir(path string) (_ *dataDir, err error) {
 
 // makeDirs makes the directories for log and snapshots, readable by nobody else even if
 // somebody else made the data directory: the files in them are readable by all. It
-// removes the snapshots that a crash has cut short, which nothing else does.
+// removes the snapshots whose writing or removal was cut short, which nothing else does.
 func (d *dataDir) makeDirs() error {
 	snapshots := filepath.Join(d.snapshots(), "snapshots")
 	for _, dir := range []string{d.wal(), snapshots} {

@@ -27,7 +27,7 @@ type hcLogger struct {
 var _ hclog.Logger = (*hcLogger)(nil)
 
 // ofOneRequest is what raft 1.8.0 says as warnings and errors, again and again, while
-// another node is away or has to catch up.
+// another node is away or has to catch up, and while a snapshot is written or removed.
 var ofOneRequest = []string{
 	"failed to appendEntries to", "failed to heartbeat to", "failed to contact", "failed to contact quorum of nodes, stepping down",
 	"failed to make requestVote RPC", "failed to get previous log", "previous log term mis-match",
@@ -38,7 +38,7 @@ var ofOneRequest = []string{
 	"rejecting appendEntries request since node is not in configuration", "rejecting vote request since node is not in configuration",
 	"rejecting pre-vote request since node is not in configuration", "not part of stable configuration, aborting election",
 	"heartbeat timeout reached, not part of a stable configuration or a non-voter, not triggering a leader election",
-	"no known peers, aborting election",
+	"no known peers, aborting election", "found temporary snapshot",
 }
 
 func newHCLog(l *slog.Logger) *hcLogger { return &hcLogger{log: l} }

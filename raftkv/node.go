@@ -203,6 +203,7 @@ func (n *Node) startLoops() {
 	}
 	n.serving.Go(n.serveNodes)
 	n.compacts.Go(n.compactLoop)
+	n.snapshots.remover.wake() // the node may have stopped before that
 }
 
 // readyLoop finds out when this node has everything that was acknowledged before it was

@@ -248,6 +248,9 @@ func (r *Recovery) newClusterID() string {
 func (r *Recovery) Close() error {
 	n := r.node
 	var errs []error
+	if n.snapshots != nil {
+		n.snapshots.close()
+	}
 	if n.wal != nil {
 		errs = append(errs, n.markDurable(context.Background()), n.wal.Close())
 	}

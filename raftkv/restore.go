@@ -136,6 +136,7 @@ func fillDataDir(path string, cfg RestoreConfig, state *loadedState, r Restored)
 	if err != nil {
 		return "", err
 	}
+	defer snapshots.close()
 	snapshot, err := state.Snapshot()
 	if err != nil {
 		return "", err

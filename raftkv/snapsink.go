@@ -21,19 +21,20 @@ const snapshotSlice = 256 << 10
 // before the snapshot is, which raft's does not.
 type snapshotSink struct {
 	raft.SnapshotSink
-	dir    string
-	failed <-chan struct{} // see openSnapshots
-	state  *os.File        // the file that raft's writes to; nil when it has ended
-	size   int64           // bytes written
-	sent   int64           // of those, bytes that have been sent to the disk
+	dir     string
+	failed  <-chan struct{} // see openSnapshots
+	remover *snapshotRemover
+	state   *os.File // the file that raft's writes to; nil when it has ended
+	size    int64    // bytes written
+	sent    int64    // of those, bytes that have been sent to the disk
 }
 
-func newSnapshotSink(sink raft.SnapshotSink, dir string, failed <-chan struct{}) (*snapshotSink, error) {
+func newSnapshotSink(sink raft.SnapshotSink, dir string, store *snapshotStore) (*snapshotSink, error) {
 	state, err := os.Open(filepath.Join(dir, "state.bin"))
 	if err != nil {
 		return nil, errors.Join(err, sink.Cancel())
 	}
-	return &snapshotSink{SnapshotSink: sink, dir: dir, failed: failed, state: state}, nil
+	return &snapshotSink{SnapshotSink: sink, dir: dir, failed: store.failed, remover: store.remover, state: state}, nil
 }
 
 // Write writes a part of the state. It may wait for the disk. The error is ErrFailed if the node
@@ -65,20 +66,36 @@ func (s *snapshotSink) Write(p []byte) (int, error) {
 	}
 }
 
-// Close ends the snapshot; it is there when it returns without an error.
+// Close ends the snapshot; it is there when it returns without an error. Else nothing is left
+// of it, in the end. Older ones than are kept are removed soon.
 func (s *snapshotSink) Close() error {
 	err := s.end()
 	if serr := syncDir(s.dir); !errors.Is(serr, os.ErrNotExist) { // it may be closed already
 		err = errors.Join(err, serr)
 	}
-	if err != nil {
-		return errors.Join(err, s.SnapshotSink.Cancel())
+	if err == nil {
+		err = s.SnapshotSink.Close()
 	}
-	return s.SnapshotSink.Close()
+	if err != nil {
+		return errors.Join(err, s.giveUp())
+	}
+	s.remover.wake()
+	return nil
 }
 
-// Cancel removes the snapshot.
-func (s *snapshotSink) Cancel() error { return errors.Join(s.end(), s.SnapshotSink.Cancel()) }
+// Cancel removes the snapshot, soon.
+func (s *snapshotSink) Cancel() error { return errors.Join(s.end(), s.giveUp()) }
+
+// giveUp has the remover remove what there is, which raft's would do at once, or not at all if
+// what is left to be written does not fit on the disk.
+func (s *snapshotSink) giveUp() error {
+	defer s.remover.wake()
+	err := s.remover.setAside(s.ID()+".tmp", s.ID())
+	if errors.Is(err, os.ErrNotExist) {
+		err = nil // it has ended already
+	}
+	return errors.Join(err, s.SnapshotSink.Cancel())
+}
 
 // end closes the second look at the file.
 func (s *snapshotSink) end() error {

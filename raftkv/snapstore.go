@@ -9,12 +9,15 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
@@ -31,8 +34,9 @@ import (
 // So each snapshot gets a further file, "check".
 type snapshotStore struct {
 	*raft.FileSnapshotStore
-	dir    string          // holds the directories of the snapshots
-	failed <-chan struct{} // closed when the node has failed; may be nil
+	dir     string          // holds the directories of the snapshots
+	failed  <-chan struct{} // closed when the node has failed; may be nil
+	remover *snapshotRemover
 }
 
 // A snapshotCheck is the content of the file: what raft keeps without a checksum.
@@ -45,14 +49,47 @@ type snapshotCheck struct {
 	ConfigurationIndex uint64
 }
 
-// openSnapshots opens the store in base, as raft's does. What is being written when failed
-// is closed is given up: the process is about to end, and a snapshot takes its time.
+// openSnapshots opens the store in base, as raft's does. What is being written or removed when
+// failed is closed is given up: the process is about to end, and a snapshot takes its time. The
+// owner must close the store. Raft's own is to keep all, so that it never removes one.
 func openSnapshots(base string, failed <-chan struct{}, log hclog.Logger) (*snapshotStore, error) {
-	s, err := raft.NewFileSnapshotStoreWithLogger(base, keepSnapshots, log)
+	s, err := raft.NewFileSnapshotStoreWithLogger(base, math.MaxInt, log)
 	if err != nil {
 		return nil, err
 	}
-	return &snapshotStore{s, filepath.Join(base, "snapshots"), failed}, nil
+	dir := filepath.Join(base, "snapshots")
+	return &snapshotStore{s, dir, failed, newSnapshotRemover(dir, s.List, failed, log)}, nil
+}
+
+// close ends the remover and waits for it.
+func (s *snapshotStore) close() {
+	s.remover.end()
+	s.remover.removing.Wait()
+}
+
+// Open returns a snapshot, to be read and closed. It stays whole until then, also if it is
+// removed meanwhile.
+func (s *snapshotStore) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
+	s.remover.beginRead(id)
+	meta, r, err := s.FileSnapshotStore.Open(id)
+	if err != nil {
+		s.remover.endRead(id)
+		return nil, nil, err
+	}
+	return meta, &snapshotReader{ReadCloser: r, end: func() { s.remover.endRead(id) }}, nil
+}
+
+// A snapshotReader is raft's, and tells when it is closed.
+type snapshotReader struct {
+	io.ReadCloser
+	once sync.Once
+	end  func()
+}
+
+// Close closes the snapshot.
+func (r *snapshotReader) Close() error {
+	defer r.once.Do(r.end)
+	return r.ReadCloser.Close()
 }
 
 // Create begins a snapshot.
@@ -67,7 +104,7 @@ func (s *snapshotStore) Create(version raft.SnapshotVersion, index, term uint64,
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("writing the check of a snapshot: %w", err), sink.Cancel())
 	}
-	return newSnapshotSink(sink, dir, s.failed)
+	return newSnapshotSink(sink, dir, s)
 }
 
 func writeCheck(dir string, c snapshotCheck) error {
