@@ -44,9 +44,10 @@ type snapshotRemover struct {
 	ending chan struct{}   // closed by end
 
 	mu      sync.Mutex
-	readers map[string]int // how many read a snapshot, which must stay whole for them
-	again   bool           // there may be something to remove
-	runs    bool           // the goroutine does
+	readers map[string]int  // how many read a snapshot, which must stay whole for them
+	awaited map[string]bool // which of them are to be removed then
+	again   bool            // there may be something to remove
+	runs    bool            // the goroutine does
 	ended   bool
 
 	removing sync.WaitGroup
@@ -54,7 +55,7 @@ type snapshotRemover struct {
 
 func newSnapshotRemover(dir string, list func() ([]*raft.SnapshotMeta, error), failed <-chan struct{}, log hclog.Logger) *snapshotRemover {
 	return &snapshotRemover{dir: dir, list: list, free: freeSpace, log: log, failed: failed,
-		ending: make(chan struct{}), readers: make(map[string]int)}
+		ending: make(chan struct{}), readers: make(map[string]int), awaited: make(map[string]bool)}
 }
 
 // wake has everything removed that is to be, soon. What goes wrong is logged, and tried again
@@ -62,6 +63,10 @@ func newSnapshotRemover(dir string, list func() ([]*raft.SnapshotMeta, error), f
 func (r *snapshotRemover) wake() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.wakeLocked()
+}
+
+func (r *snapshotRemover) wakeLocked() {
 	r.again = true
 	if !r.runs && !r.ended {
 		r.runs = true
@@ -90,22 +95,27 @@ func (r *snapshotRemover) beginRead(id string) {
 
 func (r *snapshotRemover) endRead(id string) {
 	r.mu.Lock()
-	r.readers[id]--
-	last := r.readers[id] == 0
-	if last {
-		delete(r.readers, id)
+	defer r.mu.Unlock()
+	if r.readers[id]--; r.readers[id] > 0 {
+		return
 	}
-	r.mu.Unlock()
-	if last {
-		r.wake()
+	delete(r.readers, id)
+	if r.awaited[id] {
+		delete(r.awaited, id)
+		r.wakeLocked()
 	}
 }
 
-// isRead reports whether somebody reads a snapshot. Once it has lost its name nobody begins to.
+// isRead reports whether somebody reads a snapshot that has lost its name, so that nobody begins
+// to. It is removed when it is read no more.
 func (r *snapshotRemover) isRead(id string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.readers[id] > 0
+	if r.readers[id] == 0 {
+		return false
+	}
+	r.awaited[id] = true
+	return true
 }
 
 func (r *snapshotRemover) run() {

@@ -22,6 +22,7 @@ func TestSnapshotSlices(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer store.close()
 	_, trans := raft.NewInmemTransport("")
 	for i, size := range []int{1000, 256 << 10, 3*snapshotSlice + 5} {
 		made, err := store.Create(1, uint64(i+1), 1, raft.Configuration{}, 1, trans)
@@ -66,6 +67,7 @@ func TestSnapshotCancelled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer store.close()
 	_, trans := raft.NewInmemTransport("")
 	made, err := store.Create(1, 1, 1, raft.Configuration{}, 1, trans)
 	if err != nil {
@@ -80,6 +82,7 @@ func TestSnapshotCancelled(t *testing.T) {
 	if err := sink.Cancel(); err != nil {
 		t.Error(err)
 	}
+	store.remover.removing.Wait()
 	left, err := os.ReadDir(filepath.Join(base, "snapshots"))
 	if err != nil || len(left) != 0 {
 		t.Errorf("left: %v, %v", left, err)
@@ -93,6 +96,7 @@ func TestSnapshotOfAFailedNode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer store.close()
 	_, trans := raft.NewInmemTransport("")
 	sink, err := store.Create(1, 1, 1, raft.Configuration{}, 1, trans)
 	if err != nil {
