@@ -188,24 +188,39 @@ func (r *snapshotRemover) aside() ([]string, error) {
 // removeSlowly removes the directory of a snapshot; it does not pause while the disk has less
 // than enough bytes left. It gives up without an error if the remover is to end.
 func (r *snapshotRemover) removeSlowly(path string, enough int64) error {
-	state := filepath.Join(path, "state.bin")
-	info, err := os.Stat(state)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
+	state, err := os.OpenFile(filepath.Join(path, "state.bin"), os.O_WRONLY, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return os.RemoveAll(path)
+	}
+	if err != nil {
 		return err
 	}
-	if err == nil {
-		enough = max(enough, 2*info.Size())
-		for size := info.Size(); size > removeStep; {
-			size -= removeStep
-			if err := os.Truncate(state, size); err != nil {
-				return fmt.Errorf("making it shorter: %w", err)
-			}
-			if !r.pause(enough) {
-				return nil
-			}
-		}
+	done, err := r.shorten(state, enough)
+	if err := errors.Join(err, state.Close()); err != nil || !done {
+		return err
 	}
 	return os.RemoveAll(path)
+}
+
+// shorten makes a file shorter until there is not more than a step left of it. It reports whether
+// that is done; if not, there is an error or the remover is to end.
+func (r *snapshotRemover) shorten(f *os.File, enough int64) (bool, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	enough = max(enough, 2*info.Size())
+	for size := info.Size(); size > removeStep; {
+		size -= removeStep
+		// Without a sync the file system may save up many steps and tell the disk at once.
+		if err := errors.Join(f.Truncate(size), f.Sync()); err != nil {
+			return false, fmt.Errorf("making a snapshot shorter: %w", err)
+		}
+		if !r.pause(enough) {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 // pause waits before the next step, unless the disk has less than enough left. It reports
