@@ -12,13 +12,8 @@ import (
 // freeSpace returns how many bytes the file system that has path can still take.
 func freeSpace(path string) (int64, error) {
 	var s unix.Statfs_t
-	for {
-		err := unix.Statfs(path, &s)
-		if err == nil {
-			return int64(s.Bavail) * s.Bsize, nil
-		}
-		if err != unix.EINTR {
-			return 0, &os.PathError{Op: "statfs", Path: path, Err: err}
-		}
+	if err := unix.Statfs(path, &s); err != nil {
+		return 0, &os.PathError{Op: "statfs", Path: path, Err: err}
 	}
+	return int64(s.Bavail) * int64(s.Bsize), nil
 }
