@@ -6,6 +6,7 @@ package raftkv
 import (
 	"bytes"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -62,6 +63,7 @@ func (s *snapshotDir) reopen() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	store.remover.free = func(string) (int64, error) { return math.MaxInt64, nil }
 	s.snapshotStore = store
 	s.t.Cleanup(store.close)
 }
