@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
-	"github.com/hashicorp/raft"
 )
 
 const (
@@ -36,8 +35,7 @@ const (
 // Its disk may have one snapshot more for a moment, which must not be why the next one does
 // not fit. So nothing is left for later once less is free than two snapshots take.
 type snapshotRemover struct {
-	dir    string // holds the directories of the snapshots
-	list   func() ([]*raft.SnapshotMeta, error)
+	dir    string                          // holds the directories of the snapshots
 	free   func(dir string) (int64, error) // bytes that the disk has left
 	log    hclog.Logger
 	failed <-chan struct{} // see openSnapshots
@@ -53,8 +51,8 @@ type snapshotRemover struct {
 	removing sync.WaitGroup
 }
 
-func newSnapshotRemover(dir string, list func() ([]*raft.SnapshotMeta, error), failed <-chan struct{}, log hclog.Logger) *snapshotRemover {
-	return &snapshotRemover{dir: dir, list: list, free: freeSpace, log: log, failed: failed,
+func newSnapshotRemover(dir string, failed <-chan struct{}, log hclog.Logger) *snapshotRemover {
+	return &snapshotRemover{dir: dir, free: freeSpace, log: log, failed: failed,
 		ending: make(chan struct{}), readers: make(map[string]int), awaited: make(map[string]bool)}
 }
 
@@ -134,16 +132,14 @@ func (r *snapshotRemover) run() {
 	}
 }
 
-// remove removes what nobody needs or reads, or as much as there is time for.
+// remove removes what nobody needs or reads, or as much as there is time for. Which snapshots
+// are old it takes from their names: meta.json may be damaged since the start, and the newest one
+// must not go because of that.
 func (r *snapshotRemover) remove() error {
-	metas, err := r.list()
-	if err != nil {
-		return err
-	}
 	var errs []error
-	for i, m := range metas {
+	for i, id := range snapshotIDs(r.dir) {
 		if i >= keepSnapshots {
-			errs = append(errs, r.setAside(m.ID, m.ID))
+			errs = append(errs, r.setAside(id.name, id.name))
 		}
 	}
 	aside, err := r.aside()
@@ -154,12 +150,8 @@ func (r *snapshotRemover) remove() error {
 	if err := syncDir(r.dir); err != nil {
 		return errors.Join(append(errs, err)...)
 	}
-	enough := int64(0)
-	if len(metas) > 0 {
-		enough = 2 * metas[0].Size
-	}
 	for _, path := range aside {
-		errs = append(errs, r.removeSlowly(path, enough))
+		errs = append(errs, r.removeSlowly(path))
 	}
 	return errors.Join(errs...)
 }
@@ -185,9 +177,9 @@ func (r *snapshotRemover) aside() ([]string, error) {
 	return paths, nil
 }
 
-// removeSlowly removes the directory of a snapshot; it does not pause while the disk has less
-// than enough bytes left. It gives up without an error if the remover is to end.
-func (r *snapshotRemover) removeSlowly(path string, enough int64) error {
+// removeSlowly removes the directory of a snapshot. It gives up without an error if the remover
+// is to end.
+func (r *snapshotRemover) removeSlowly(path string) error {
 	state, err := os.OpenFile(filepath.Join(path, "state.bin"), os.O_WRONLY, 0)
 	if errors.Is(err, os.ErrNotExist) {
 		return os.RemoveAll(path)
@@ -195,7 +187,7 @@ func (r *snapshotRemover) removeSlowly(path string, enough int64) error {
 	if err != nil {
 		return err
 	}
-	done, err := r.shorten(state, enough)
+	done, err := r.shorten(state)
 	if err := errors.Join(err, state.Close()); err != nil || !done {
 		return err
 	}
@@ -204,19 +196,18 @@ func (r *snapshotRemover) removeSlowly(path string, enough int64) error {
 
 // shorten makes a file shorter until there is not more than a step left of it. It reports whether
 // that is done; if not, there is an error or the remover is to end.
-func (r *snapshotRemover) shorten(f *os.File, enough int64) (bool, error) {
+func (r *snapshotRemover) shorten(f *os.File) (bool, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return false, err
 	}
-	enough = max(enough, 2*info.Size())
 	for size := info.Size(); size > removeStep; {
 		size -= removeStep
 		// Without a sync the file system may save up many steps and tell the disk at once.
 		if err := errors.Join(f.Truncate(size), f.Sync()); err != nil {
 			return false, fmt.Errorf("making a snapshot shorter: %w", err)
 		}
-		if !r.pause(enough) {
+		if !r.pause(2 * info.Size()) {
 			return false, nil
 		}
 	}

@@ -85,6 +85,29 @@ func TestRemovedAtOnceOnAFullDisk(t *testing.T) {
 	}
 }
 
+// TestNewestIsKeptWithDamagedMeta: a number that has been damaged since the start, and makes raft
+// take the newest snapshot for an old one, does not have it removed.
+func TestNewestIsKeptWithDamagedMeta(t *testing.T) {
+	s := newSnapshotDir(t)
+	ids := []string{s.make(1000), s.make(1000)}
+	s.remover.removing.Wait()
+	meta := filepath.Join(s.dir, ids[1], "meta.json")
+	text, err := os.ReadFile(meta)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = bytes.Replace(text, []byte(`"Index":2,`), []byte(`"Index":0,`), 1)
+	if err := os.WriteFile(meta, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if metas, err := s.List(); err != nil || metas[0].ID != ids[0] {
+		t.Fatalf("raft takes %v for the newest, want %s: %v", metas, ids[0], err)
+	}
+	ids = append(ids, s.make(1000))
+	s.remover.removing.Wait()
+	s.want(ids[1:]...)
+}
+
 // TestReadSnapshotStaysWhole: one that is sent to a follower while others are made is read to its
 // end, and goes then. Those that nobody reads do not wait for it.
 func TestReadSnapshotStaysWhole(t *testing.T) {

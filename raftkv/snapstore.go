@@ -58,7 +58,7 @@ func openSnapshots(base string, failed <-chan struct{}, log hclog.Logger) (*snap
 		return nil, err
 	}
 	dir := filepath.Join(base, "snapshots")
-	return &snapshotStore{s, dir, failed, newSnapshotRemover(dir, s.List, failed, log)}, nil
+	return &snapshotStore{s, dir, failed, newSnapshotRemover(dir, failed, log)}, nil
 }
 
 // close ends the remover and waits for it.
