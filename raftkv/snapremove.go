@@ -32,8 +32,9 @@ const (
 // newest keepSnapshots. Raft's store would remove one as soon as the next is there, as a whole,
 // and on a follower while raft does nothing else.
 //
-// Its disk may have one snapshot more for a moment, which must not be why the next one does
-// not fit. So nothing is left for later once less is free than two snapshots take.
+// So the disk has one snapshot more for a moment, which must not be why the next one does not
+// fit, nor become many if it is so slow that they come faster than they go. It goes at once when
+// less is free than two of its kind take, and all but one do when more than one is to go.
 type snapshotRemover struct {
 	dir    string                          // holds the directories of the snapshots
 	free   func(dir string) (int64, error) // bytes that the disk has left
@@ -150,10 +151,10 @@ func (r *snapshotRemover) remove() error {
 	if err := syncDir(r.dir); err != nil {
 		return errors.Join(append(errs, err)...)
 	}
-	for _, path := range aside {
-		errs = append(errs, r.removeSlowly(path))
+	for _, path := range aside[1:] {
+		errs = append(errs, os.RemoveAll(path))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, r.removeSlowly(aside[0]))...)
 }
 
 // setAside takes what has a name in the directory out of raft's sight, to be removed. It is or
@@ -194,8 +195,9 @@ func (r *snapshotRemover) removeSlowly(path string) error {
 	return os.RemoveAll(path)
 }
 
-// shorten makes a file shorter until there is not more than a step left of it. It reports whether
-// that is done; if not, there is an error or the remover is to end.
+// shorten makes a file shorter until there is not more than a step left of it, or by all at once
+// if the disk may be too full to wait. It reports whether that is done; if not, there is an error or
+// the remover is to end.
 func (r *snapshotRemover) shorten(f *os.File) (bool, error) {
 	info, err := f.Stat()
 	if err != nil {
@@ -203,25 +205,23 @@ func (r *snapshotRemover) shorten(f *os.File) (bool, error) {
 	}
 	for size := info.Size(); size > removeStep; {
 		size -= removeStep
+		if free, err := r.free(r.dir); err != nil || free < 2*info.Size() {
+			size = 0
+		}
 		// Without a sync the file system may save up many steps and tell the disk at once.
 		if err := errors.Join(f.Truncate(size), f.Sync()); err != nil {
 			return false, fmt.Errorf("making a snapshot shorter: %w", err)
 		}
-		if !r.pause(2 * info.Size()) {
+		if !r.pause() {
 			return false, nil
 		}
 	}
 	return true, nil
 }
 
-// pause waits before the next step, unless the disk has less than enough left. It reports
-// whether to go on.
-func (r *snapshotRemover) pause(enough int64) bool {
-	length := removePause
-	if free, err := r.free(r.dir); err != nil || free < enough {
-		length = 0
-	}
-	t := time.NewTimer(length)
+// pause waits before the next step. It reports whether to go on.
+func (r *snapshotRemover) pause() bool {
+	t := time.NewTimer(removePause)
 	defer t.Stop()
 	select {
 	case <-r.ending:
