@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -181,7 +182,7 @@ func (r *snapshotRemover) aside() ([]string, error) {
 // removeSlowly removes the directory of a snapshot. It gives up without an error if the remover
 // is to end.
 func (r *snapshotRemover) removeSlowly(path string) error {
-	state, err := os.OpenFile(filepath.Join(path, "state.bin"), os.O_WRONLY, 0)
+	state, err := os.OpenFile(filepath.Join(path, "state.bin"), os.O_WRONLY|syscall.O_NOFOLLOW, 0)
 	if errors.Is(err, os.ErrNotExist) {
 		return os.RemoveAll(path)
 	}
@@ -196,12 +197,16 @@ func (r *snapshotRemover) removeSlowly(path string) error {
 }
 
 // shorten makes a file shorter until there is not more than a step left of it, or by all at once
-// if the disk may be too full to wait. It reports whether that is done; if not, there is an error or
-// the remover is to end.
+// if the disk may be too full to wait. One that has another name as well, as in a copy that was made
+// with hard links, it leaves as it is: the copy must stay whole, and to remove one name is quick.
+// It reports whether that is done; if not, there is an error or the remover is to end.
 func (r *snapshotRemover) shorten(f *os.File) (bool, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return false, err
+	}
+	if sys, ok := info.Sys().(*syscall.Stat_t); ok && sys.Nlink > 1 {
+		return true, nil
 	}
 	for size := info.Size(); size > removeStep; {
 		size -= removeStep

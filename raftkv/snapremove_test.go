@@ -171,6 +171,31 @@ func TestReadSnapshotStaysWhole(t *testing.T) {
 	})
 }
 
+// TestLinkedFileStaysWhole: a file that also has a name elsewhere is not cut off, by whatever link.
+func TestLinkedFileStaysWhole(t *testing.T) {
+	for name, link := range map[string]func(from, to string) error{"link": os.Link, "symlink": os.Symlink} {
+		t.Run(name, func(t *testing.T) {
+			s := newSnapshotDir(t)
+			const size = removeStep + 1000
+			id := s.make(size)
+			state, other := filepath.Join(s.dir, id, "state.bin"), filepath.Join(s.base, "other")
+			if err := errors.Join(os.Rename(state, other), link(other, state)); err != nil {
+				t.Fatal(err)
+			}
+			for range keepSnapshots {
+				s.make(1000)
+			}
+			s.remover.removing.Wait()
+			if got, err := os.ReadFile(other); err != nil || !bytes.Equal(got, content(1, size)) {
+				t.Errorf("%d bytes are left, want those written: %v", len(got), err)
+			}
+			if gone := !slices.Contains(s.names(), id+removedSuffix); gone != (name == "link") {
+				t.Errorf("there are %q", s.names())
+			}
+		})
+	}
+}
+
 // TestRemovalIsCutShort: a node that stops or has failed does not wait, and what it leaves goes
 // when it starts again.
 func TestRemovalIsCutShort(t *testing.T) {
