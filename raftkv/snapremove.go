@@ -5,7 +5,6 @@ package raftkv
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -189,8 +188,8 @@ func (r *snapshotRemover) removeSlowly(path string) error {
 	if err != nil {
 		return err
 	}
-	done, err := r.shorten(state)
-	if err := errors.Join(err, state.Close()); err != nil || !done {
+	done := r.shorten(state)
+	if err := state.Close(); err != nil || !done {
 		return err
 	}
 	return os.RemoveAll(path)
@@ -199,14 +198,15 @@ func (r *snapshotRemover) removeSlowly(path string) error {
 // shorten makes a file shorter until there is not more than a step left of it, or by all at once
 // if the disk may be too full to wait. One that has another name as well, as in a copy that was made
 // with hard links, it leaves as it is: the copy must stay whole, and to remove one name is quick.
-// It reports whether that is done; if not, there is an error or the remover is to end.
-func (r *snapshotRemover) shorten(f *os.File) (bool, error) {
+// So it does with one that cannot be cut off, as on some full disks. It reports whether the rest can
+// be removed; if not, the remover is to end.
+func (r *snapshotRemover) shorten(f *os.File) bool {
 	info, err := f.Stat()
 	if err != nil {
-		return false, err
+		return true
 	}
 	if sys, ok := info.Sys().(*syscall.Stat_t); ok && sys.Nlink > 1 {
-		return true, nil
+		return true
 	}
 	for size := info.Size(); size > removeStep; {
 		size -= removeStep
@@ -215,13 +215,13 @@ func (r *snapshotRemover) shorten(f *os.File) (bool, error) {
 		}
 		// Without a sync the file system may save up many steps and tell the disk at once.
 		if err := errors.Join(f.Truncate(size), f.Sync()); err != nil {
-			return false, fmt.Errorf("making a snapshot shorter: %w", err)
+			return true
 		}
 		if !r.pause() {
-			return false, nil
+			return false
 		}
 	}
-	return true, nil
+	return true
 }
 
 // pause waits before the next step. It reports whether to go on.
