@@ -171,6 +171,32 @@ func TestReadSnapshotStaysWhole(t *testing.T) {
 	})
 }
 
+// TestReadingRemovesNothing: a start reads the snapshots to find out which are good. Until that is
+// done there may be more than are kept.
+func TestReadingRemovesNothing(t *testing.T) {
+	s := newSnapshotDir(t)
+	s.remover.end() // as if the process had been killed
+	var ids []string
+	for range keepSnapshots + 1 {
+		ids = append(ids, s.make(1000))
+	}
+	s.reopen()
+	if err := os.Truncate(filepath.Join(s.dir, ids[2], "state.bin"), 1); err != nil {
+		t.Fatal(err)
+	}
+	for i, id := range ids {
+		_, r, err := s.Open(id)
+		if (err == nil) != (i < 2) {
+			t.Fatalf("snapshot %d: %v", i, err)
+		}
+		if err == nil {
+			r.Close()
+		}
+	}
+	s.remover.removing.Wait()
+	s.want(ids...)
+}
+
 // TestUnfinishedSnapshotGoes: of one that is given up, or cannot be finished, nothing is left,
 // and it goes by steps as the others do.
 func TestUnfinishedSnapshotGoes(t *testing.T) {
