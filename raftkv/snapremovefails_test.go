@@ -53,6 +53,21 @@ func TestRemovalIsCutShort(t *testing.T) {
 	}
 }
 
+// TestEndedRemovalBeginsNoOther: what is old by then stays until the next start, too.
+func TestEndedRemovalBeginsNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSnapshotDir(t)
+		var ids []string
+		for range keepSnapshots + 1 {
+			ids = append(ids, s.make(removeStep+1000))
+		}
+		synctest.Wait() // after the first step
+		ids = append(ids, s.make(1000))
+		s.close()
+		s.want(ids[0]+removedSuffix, ids[1], ids[2], ids[3])
+	})
+}
+
 // TestRemovalFails: what cannot be renamed or removed is logged, and goes with the next
 // snapshot.
 func TestRemovalFails(t *testing.T) {
