@@ -32,7 +32,7 @@ const (
 // newest keepSnapshots. Raft's store would remove one as soon as the next is there, as a whole,
 // and on a follower while raft does nothing else.
 //
-// So the disk has one snapshot more for a moment, which must not be why the next one does not
+// The disk has one snapshot more for a moment, which must not be why the next one does not
 // fit, nor become many if it is so slow that they come faster than they go. It goes at once when
 // less is free than two of its kind take, and all but one do when more than one is to go.
 type snapshotRemover struct {
@@ -105,8 +105,8 @@ func (r *snapshotRemover) endRead(id string) {
 	}
 }
 
-// isRead reports whether somebody reads a snapshot that has lost its name, so that nobody begins
-// to. It is removed when it is read no more.
+// isRead reports whether somebody still reads a snapshot. It has lost its name, so nobody begins to
+// any more, and it is removed when nobody reads it.
 func (r *snapshotRemover) isRead(id string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
