@@ -38,6 +38,7 @@ const (
 type snapshotRemover struct {
 	dir    string                          // holds the directories of the snapshots
 	free   func(dir string) (int64, error) // bytes that the disk has left
+	sync   func(dir string) error          // makes names durable
 	log    hclog.Logger
 	failed <-chan struct{} // see openSnapshots
 	ending chan struct{}   // closed by end
@@ -53,7 +54,7 @@ type snapshotRemover struct {
 }
 
 func newSnapshotRemover(dir string, failed <-chan struct{}, log hclog.Logger) *snapshotRemover {
-	return &snapshotRemover{dir: dir, free: freeSpace, log: log, failed: failed,
+	return &snapshotRemover{dir: dir, free: freeSpace, sync: syncDir, log: log, failed: failed,
 		ending: make(chan struct{}), readers: make(map[string]int), awaited: make(map[string]bool)}
 }
 
@@ -148,7 +149,7 @@ func (r *snapshotRemover) remove() error {
 		return errors.Join(append(errs, err)...)
 	}
 	// Or after a crash there could be a part of a snapshot under a name that raft knows.
-	if err := syncDir(r.dir); err != nil {
+	if err := r.sync(r.dir); err != nil {
 		return errors.Join(append(errs, err)...)
 	}
 	for _, path := range aside[1:] {

@@ -97,6 +97,31 @@ func TestRemovalFails(t *testing.T) {
 	s.want(ids[len(ids)-keepSnapshots:]...)
 }
 
+// TestNothingIsCutBeforeItsNameIsDurable: or a crash could leave a part of a snapshot under the name
+// of one.
+func TestNothingIsCutBeforeItsNameIsDurable(t *testing.T) {
+	s := newSnapshotDir(t)
+	s.remover.sync = func(dir string) error {
+		if dir != s.dir {
+			t.Errorf("%q is synced", dir)
+		}
+		return errors.New("broken")
+	}
+	const size = removeStep + 1000
+	var ids []string
+	for range keepSnapshots + 2 {
+		ids = append(ids, s.make(size))
+		s.remover.removing.Wait()
+	}
+	s.want(ids[0]+removedSuffix, ids[1]+removedSuffix, ids[2], ids[3])
+	if a, b := s.size(ids[0]+removedSuffix), s.size(ids[1]+removedSuffix); a != size || b != size {
+		t.Errorf("%d and %d bytes are left", a, b)
+	}
+	if got := s.log.String(); !strings.Contains(got, "broken") {
+		t.Errorf("logged %s", got)
+	}
+}
+
 // TestLinkedFileStaysWhole: a file that also has a name elsewhere is not cut off, by whatever link.
 func TestLinkedFileStaysWhole(t *testing.T) {
 	for name, link := range map[string]func(from, to string) error{"link": os.Link, "symlink": os.Symlink} {
