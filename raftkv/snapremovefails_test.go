@@ -97,6 +97,17 @@ func TestRemovalFails(t *testing.T) {
 	s.want(ids[len(ids)-keepSnapshots:]...)
 }
 
+// TestRemovalIsFinished: a directory that has lost its state and not the rest goes as well.
+func TestRemovalIsFinished(t *testing.T) {
+	s := newSnapshotDir(t)
+	if err := os.Mkdir(filepath.Join(s.dir, "x"+removedSuffix), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	id := s.make(1000)
+	s.remover.removing.Wait()
+	s.want(id)
+}
+
 // TestNothingIsCutBeforeItsNameIsDurable: or a crash could leave a part of a snapshot under the name
 // of one.
 func TestNothingIsCutBeforeItsNameIsDurable(t *testing.T) {
