@@ -271,3 +271,17 @@ func TestNodeKeepsTheNewestSnapshots(t *testing.T) {
 		t.Errorf("there are %q, and %q were made", got, ids)
 	}
 }
+
+// TestCloseEndsRemoval: nothing is removed any more when a node is closed.
+func TestCloseEndsRemoval(t *testing.T) {
+	n := open(t, testConfig(t))
+	ended := false
+	n.snapshots.remover.removing.Go(func() {
+		<-n.snapshots.remover.ending
+		ended = true
+	})
+	closeNode(t, n)
+	if !ended {
+		t.Error("the removal goes on")
+	}
+}
