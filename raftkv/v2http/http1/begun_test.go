@@ -7,10 +7,8 @@ package http1
 
 import (
 	"bufio"
-	"io"
+	"fmt"
 	"log/slog"
-	"net"
-	"net/http"
 	"runtime"
 	"strings"
 	"sync"
@@ -236,54 +234,30 @@ func (p *pair) neighbour() *pair {
 	return o
 }
 
-// TestBegunMany: no answer is overlooked, however clients, crowds and those who fill the slots
+// TestBegunMany: each client has its own answers, and none is overlooked, however clients, crowds and those who fill the slots
 // interleave.
 func TestBegunMany(t *testing.T) {
 	var filling sync.WaitGroup
-	slots := make(chan Slot, 8)
+	todo := make(chan func(), 8)
 	for range 3 {
 		filling.Go(func() {
-			for slot := range slots {
-				slot.Fill(said("done"))
+			for fill := range todo {
+				fill()
 			}
 		})
 	}
 	loop := New(Config{Handler: &echo{}, Quick: quickEcho, Crowd: 3, HeaderTime: 1 << 40, BodyTime: 1 << 40, IdleTime: 1 << 40, StallTime: 1 << 40, Log: slog.Default(),
-		Begin: func(_ *Request, slot Slot) bool { slots <- slot; return true }})
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var serving, asking sync.WaitGroup
-	serving.Go(func() { _, _ = loop.Listener(l).Accept() })
-	for range 8 {
-		asking.Go(func() {
-			conn, err := net.Dial("tcp", l.Addr().String())
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			defer conn.Close()
-			r := bufio.NewReader(conn)
-			for i := range 5_000 {
-				if _, err := io.WriteString(conn, put); err != nil {
-					t.Error(err)
-					return
-				}
-				resp, err := http.ReadResponse(r, nil)
-				if err != nil {
-					t.Errorf("request %d: %v", i, err)
-					return
-				}
-				_, _ = io.Copy(io.Discard, resp.Body)
-			}
-		})
-	}
-	asking.Wait()
-	l.Close()
-	serving.Wait()
+		Begin: func(r *Request, slot Slot) bool {
+			answer := said("PUT /b " + string(r.Body))
+			todo <- func() { slot.Fill(answer) }
+			return true
+		}})
+	askMany(t, loop, func(client int) (input, want string) {
+		body := fmt.Sprintf("by %d", client)
+		return strings.Replace(put, "body", body, 1), "PUT /b " + body
+	})
 	loop.running.Wait()
-	close(slots)
+	close(todo)
 	filling.Wait()
 	if n := loop.members.Load(); n != 0 || len(loop.conns) != 0 {
 		t.Errorf("%d members and %d connections are left", n, len(loop.conns))

@@ -59,7 +59,7 @@ func (p *pair) isMember(want bool) {
 // nothing is left when all have gone.
 func TestCrowdMany(t *testing.T) {
 	loop := New(Config{Handler: &echo{}, Quick: quickEcho, Crowd: 3, HeaderTime: 1 << 40, BodyTime: 1 << 40, IdleTime: 1 << 40, StallTime: 1 << 40, Log: slog.Default()})
-	askMany(t, loop)
+	askMany(t, loop, getA)
 	loop.running.Wait()
 	if n := loop.members.Load(); n != 0 || len(loop.conns) != 0 {
 		t.Errorf("%d members and %d connections are left", n, len(loop.conns))

@@ -196,8 +196,9 @@ func TestRawClose(t *testing.T) {
 	p.loop.running.Wait()
 }
 
-// askMany has eight clients ask a loop 10,000 times each, and returns when they are done.
-func askMany(t *testing.T, loop *Loop) {
+// askMany has eight clients ask a loop 10,000 times each, and returns when they are done. ask is
+// what each sends, by its number, and the answer.
+func askMany(t *testing.T, loop *Loop, ask func(client int) (input, want string)) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -205,9 +206,10 @@ func askMany(t *testing.T, loop *Loop) {
 	}
 	var serving, asking sync.WaitGroup
 	serving.Go(func() { _, _ = loop.Listener(l).Accept() })
-	for range 8 {
+	for i := range 8 {
 		asking.Go(func() {
-			if err := ask(l.Addr().String(), 10_000); err != nil {
+			input, want := ask(i)
+			if err := send(l.Addr().String(), input, want, 10_000); err != nil {
 				t.Error(err)
 			}
 		})
@@ -220,13 +222,16 @@ func askMany(t *testing.T, loop *Loop) {
 // TestRawMany: no request is overlooked, however the client and the loop interleave.
 func TestRawMany(t *testing.T) {
 	loop := New(Config{Handler: &echo{}, HeaderTime: 1 << 40, BodyTime: 1 << 40, IdleTime: 1 << 40, StallTime: 1 << 40})
-	askMany(t, loop)
+	askMany(t, loop, getA)
 	loop.Close()
 	loop.running.Wait()
 }
 
-// ask sends many requests, one after the other, over a connection of its own.
-func ask(addr string, many int) error {
+// getA asks for /a.
+func getA(int) (input, want string) { return request("/a"), "GET /a " }
+
+// send sends the same request many times, over a connection of its own, and checks the answers.
+func send(addr, input, want string, many int) error {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
 		return err
@@ -235,7 +240,7 @@ func ask(addr string, many int) error {
 	if err := conn.SetDeadline(time.Now().Add(5 * time.Minute)); err != nil {
 		return err
 	}
-	r, req := bufio.NewReader(conn), []byte(request("/a"))
+	r, req := bufio.NewReader(conn), []byte(input)
 	for i := range many {
 		if _, err := conn.Write(req); err != nil {
 			return err
@@ -244,7 +249,7 @@ func ask(addr string, many int) error {
 		if err != nil {
 			return fmt.Errorf("request %d: %w", i, err)
 		}
-		if body, err := io.ReadAll(resp.Body); err != nil || string(body) != "GET /a " {
+		if body, err := io.ReadAll(resp.Body); err != nil || string(body) != want {
 			return fmt.Errorf("request %d: got %q, %w", i, body, err)
 		}
 	}
