@@ -203,7 +203,8 @@ func (l *Loop) remove(c *conn) {
 
 // Shutdown closes connections that wait for a request, and waits until the requests under
 // way on the others are answered, which ends those too. So whoever has left answers open has to
-// end them meanwhile. Its error is ctx's, if that ends first. It does nothing to connections that were handed over, nor to listeners.
+// end them meanwhile, and to fill the slots of those that were begun. Its error is ctx's, if that
+// ends first. It does nothing to connections that were handed over, nor to listeners.
 func (l *Loop) Shutdown(ctx context.Context) error {
 	l.end(func(c *conn) { c.closeIdle() })
 	done := make(chan struct{})
