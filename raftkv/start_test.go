@@ -102,8 +102,11 @@ func TestStartGivesUp(t *testing.T) {
 		n.requests.New = newRequest
 		told := make(outcomes, 2)
 		n.Start(&tree.Op{Action: tree.Set, Key: "/a"}, told)
-		if want := fsm.Size(fsm.Op{Tree: &tree.Op{Action: tree.Set, Key: "/a"}}); q.bytes != want {
-			t.Errorf("%d bytes wait, want %d", q.bytes, want)
+		q.mu.Lock()
+		waiting := q.bytes
+		q.mu.Unlock()
+		if want := fsm.Size(fsm.Op{Tree: &tree.Op{Action: tree.Set, Key: "/a"}}); waiting != want {
+			t.Errorf("%d bytes wait, want %d", waiting, want)
 		}
 		time.Sleep((ticks + 2) * time.Second)
 		if got := <-told; !errors.Is(got.err, ErrNoLeader) || !errors.Is(got.err, ErrNotProposed) {
