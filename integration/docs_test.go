@@ -190,6 +190,7 @@ func stopGroup(t *testing.T, cmd *exec.Cmd) {
 func runShell(t *testing.T, dir string, env []string, script, where string) string {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
+	var first string // what went wrong; a block that has half succeeded may fail otherwise from then on
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		cmd := exec.CommandContext(ctx, "sh", "-ec", script)
 		cmd.Dir, cmd.Env = dir, env
@@ -200,8 +201,11 @@ func runShell(t *testing.T, dir string, env []string, script, where string) stri
 		if err == nil {
 			return stdout.String()
 		}
+		if first == "" {
+			first = fmt.Sprintf("%v\n%s%s", err, &stdout, &stderr)
+		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%s: %v\n%s\n%s%s", where, err, script, &stdout, &stderr)
+			t.Fatalf("%s:\n%s\nat first: %s\nat last: %v\n%s%s", where, script, first, err, &stdout, &stderr)
 		}
 	}
 }
