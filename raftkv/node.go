@@ -169,7 +169,7 @@ func (n *Node) open(ctx context.Context) (err error) {
 	if !alone {
 		return nil
 	}
-	n.transport.electNow(raft.ServerID(n.dir.id))
+	n.transport.electNow(raft.ServerID(n.dir.id), n.raft.CurrentTerm())
 	select {
 	case <-n.ready:
 		return nil

@@ -42,7 +42,7 @@ func TestStaleAnswersConfirmNothing(t *testing.T) {
 			}
 			c.net.mark(n.cfg.Name, leader.cfg.Name)
 		}
-		rest[0].transport.electNow(raft.ServerID(rest[0].dir.id))
+		rest[0].transport.electNow(raft.ServerID(rest[0].dir.id), rest[0].raft.CurrentTerm())
 		set(t, newLeader(t, rest), "/a", "new")
 
 		verified := leader.raft.VerifyLeader()

@@ -78,10 +78,11 @@ func (n *Node) pulseLoop() {
 		if to == nil || to.self {
 			continue // routeLoop tells of another
 		}
-		if n.lookAfter(to) && n.votes(n.dir.id) && time.Since(stood) > 2*n.cfg.silence() && n.shouldStand(to) {
+		term := n.raft.CurrentTerm()
+		if n.lookAfter(to) && n.votes(n.dir.id) && time.Since(stood) > 2*n.cfg.silence() && n.shouldStand(to) && n.stillFollows(to) {
 			stood = time.Now()
 			n.log.Info("standing for election: a majority misses the leader", "leader", n.label(to.leader))
-			n.transport.electNow(raft.ServerID(n.dir.id))
+			n.transport.electNow(raft.ServerID(n.dir.id), term)
 		}
 		timer.Reset(n.nextLook(to))
 	}
@@ -205,6 +206,13 @@ func (n *Node) shouldStand(to *route) bool {
 		}
 	}
 	return missing > voters/2
+}
+
+// stillFollows reports whether raft knows of no other leader, and of no other candidate either:
+// a vote makes it forget the leader before it gets to know the newer term.
+func (n *Node) stillFollows(to *route) bool {
+	_, id := n.raft.LeaderWithID()
+	return string(id) == to.leader
 }
 
 // An absence is what a voter says about a leader that another one misses.

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/hashicorp/raft"
 )
 
 // TestPulseIsRareWhileRaftHears: a follower asks for what it does not know. Raft hears of the
@@ -63,4 +65,36 @@ func TestPulseDue(t *testing.T) {
 			t.Errorf("%s: %v", test.what, got)
 		}
 	}
+}
+
+// TestLateElection: a node that has made up its mind to stand for election, and meanwhile was
+// told of a leader with a newer term, leaves that one alone.
+func TestLateElection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newMemCluster(t)
+		leader, rest := c.leader()
+		late, next := rest[0], rest[1]
+		old, term := late.route.Load(), late.raft.CurrentTerm()
+		if !late.stillFollows(old) {
+			t.Error("it does not follow its leader")
+		}
+		if err := leader.raft.LeadershipTransferToServer(raft.ServerID(next.dir.id), raft.ServerAddress(next.cfg.PeerAddr)).Error(); err != nil {
+			t.Fatal(err)
+		}
+		set(t, late, "/a", "v")
+		if late.stillFollows(old) {
+			t.Error("it follows the leader of before")
+		}
+		term++
+		if got := late.raft.CurrentTerm(); got != term {
+			t.Fatalf("term %d, want %d", got, term)
+		}
+		late.transport.electNow(raft.ServerID(late.dir.id), term-1)
+		time.Sleep(10 * time.Second)
+		if got := next.raft.CurrentTerm(); next.raft.State() != raft.Leader || got != term {
+			t.Errorf("the node that led in term %d is %v in term %d", term, next.raft.State(), got)
+		}
+		late.transport.electNow(raft.ServerID(late.dir.id), term)
+		eventually(t, "an election", func() bool { return late.raft.State() == raft.Leader })
+	})
 }

@@ -128,7 +128,7 @@ func TestTransferInProgressForEver(t *testing.T) {
 			eventually(t, "the leadership to go", func() bool { return leader.raft.State() != raft.Leader })
 			c.net.heal()
 			c.net.cut(rest[0].cfg.Name, rest[1].cfg.Name)
-			leader.transport.electNow(raft.ServerID(leader.dir.id))
+			leader.transport.electNow(raft.ServerID(leader.dir.id), leader.raft.CurrentTerm())
 			if err := waitFailed(t, leader, time.Minute); !strings.Contains(err.Error(), "hands the leadership over") {
 				t.Fatal(err)
 			}
@@ -143,7 +143,7 @@ func TestTransferInProgressForEver(t *testing.T) {
 				t.Fatal(err)
 			}
 			time.Sleep(time.Minute)
-			leader.transport.electNow(raft.ServerID(leader.dir.id))
+			leader.transport.electNow(raft.ServerID(leader.dir.id), leader.raft.CurrentTerm())
 			eventually(t, "it to lead again", func() bool { return leader.lead.Load() != nil })
 			leader.watchTransfer(raft.ErrLeadershipTransferInProgress)
 			if err := leader.Err(); err != nil {

@@ -55,6 +55,7 @@ type transport struct {
 	votes *raft.NetworkTransport // dials only
 	addr  raft.ServerAddress
 	rpcs  chan raft.RPC
+	elect chan election
 	lull  time.Duration // between two requests that tell nothing, at least
 
 	late   chan raft.RPC // capacity one; of the commit notes that found raft busy the one that tells most
@@ -110,6 +111,7 @@ func newTransport(n *Node, stream raft.StreamLayer, addr string) *transport {
 		votes:    network(dialOnly{stream, make(chan struct{})}, 0),
 		addr:     raft.ServerAddress(addr),
 		rpcs:     make(chan raft.RPC),
+		elect:    make(chan election),
 		late:     make(chan raft.RPC, 1),
 		lull:     min(n.cfg.ElectionTimeout/10, maxLull),
 		progress: make(map[raft.ServerID]*progress),
@@ -142,21 +144,30 @@ func (d dialOnly) Close() error {
 	return nil
 }
 
-// forward passes the requests of others on to raft.
+// forward passes the requests of others on to raft, and this node's own for an election.
 func (t *transport) forward() {
+	var newest uint64 // term that raft was told of
 	for {
 		select {
 		case rpc := <-t.NetworkTransport.Consumer():
 			switch c := rpc.Command.(type) {
 			case *raft.AppendEntriesRequest:
 				t.received.Add(1)
+				newest = max(newest, c.Term)
+			case *raft.RequestVoteRequest:
+				newest = max(newest, c.Term)
 			case *raft.InstallSnapshotRequest:
 				t.installs.count()
+				newest = max(newest, c.Term)
 				rpc.Reader = &patientReader{rpc.Reader, func() { t.hangUp(string(c.ID)) }}
 			case *raft.TimeoutNowRequest:
 				t.handed.Store(true)
 			}
 			t.pass(rpc)
+		case e := <-t.elect:
+			if newest <= e.term {
+				t.pass(e.request(t.addr))
+			}
 		case <-t.done:
 			return
 		}
@@ -185,20 +196,6 @@ func (t *transport) pass(rpc raft.RPC) {
 	case <-t.done:
 		rpc.Respond(nil, raft.ErrTransportShutdown)
 	}
-}
-
-// electNow makes this node stand for election at once, instead of waiting for a leader
-// that, if it is the only voter, cannot be another. It is the request by which a
-// leader hands over; it takes the place of the election timeout, not of the vote.
-func (t *transport) electNow(id raft.ServerID) {
-	t.wg.Go(func() {
-		t.pass(raft.RPC{
-			Command: &raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{
-				ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(id), Addr: []byte(t.addr),
-			}},
-			RespChan: make(chan raft.RPCResponse, 1),
-		})
-	})
 }
 
 // Consumer returns the channel of requests.
