@@ -40,12 +40,13 @@ func (n *Node) close() error {
 	// and never answers for them. So first nothing must be on its way.
 	joined := n.join(&n.serving) && n.join(&n.wg)
 	if n.running.Load() {
+		joined = n.join(&n.compacts) && joined // with a last snapshot, for which raft has to run
 		stopped := make(chan struct{})
 		go func() {
 			defer close(stopped)
 			n.raft.Shutdown().Error()
 		}()
-		joined = n.within(stopped) && n.join(&n.wg) && n.join(&n.compacts) && joined
+		joined = n.within(stopped) && n.join(&n.wg) && joined
 	}
 	joined = n.stopAhead(joined)
 	joined = n.stopRemoving() && joined

@@ -84,10 +84,16 @@ type Hooks struct {
 	Listen func(addr string) (net.Listener, error)
 	Dial   func(ctx context.Context, addr string) (net.Conn, error)
 
+	// Killed reports whether Close stands for the end of a killed process, which writes
+	// nothing any more.
+	Killed func() bool
+
 	// Protocol is the version of the peer protocol that the node says it speaks; 0 is the
 	// one it does.
 	Protocol int
 }
+
+func (h *Hooks) killed() bool { return h.Killed != nil && h.Killed() }
 
 func (h *Hooks) protocol() int {
 	if h.Protocol != 0 {

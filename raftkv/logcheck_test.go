@@ -18,6 +18,7 @@ import (
 // the next file leaves it, and the number of keys written.
 func sealing(t *testing.T) (cfg Config, keys int) {
 	cfg = corruptConfig(memoryDir(t))
+	cfg.Hooks.Killed = func() bool { return true }
 	n := open(t, cfg)
 	var meta []byte
 	files := func() int {

@@ -15,12 +15,6 @@ import (
 	wal "github.com/hashicorp/raft-wal"
 )
 
-// markEvery is how far the marks of a logStore lie apart, in bytes of the log.
-const markEvery = 1 << 20
-
-// entryOverhead is about what an entry takes in the log beside its data.
-const entryOverhead = 48
-
 // A logStore stands between raft and its log. A write that fails, or takes longer than
 // stall, ends the node: on Linux a failed fsync cannot be tried again, since the pages
 // may have been dropped, and raft alone would step down and be elected again for ever.
@@ -48,12 +42,6 @@ type logStore struct {
 	marks     []mark // in order; the first stands at the first entry measured
 	wakeIndex uint64 // limits for grown
 	wakeTotal int64
-}
-
-// A mark says how many bytes had been measured before the entry with that index.
-type mark struct {
-	index uint64
-	total int64
 }
 
 // newLogStore returns a store over s. fail is told of a failure; it may be called more
@@ -196,66 +184,6 @@ func (l *logStore) read(index uint64, e *raft.Log) (err error) {
 	return nil
 }
 
-// measureAfter begins to measure after the entry with that index, the last snapshot's.
-func (l *logStore) measureAfter(index uint64) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.last = index
-}
-
-// measureOld measures an entry that raft reads when it starts: all after the last
-// snapshot, in order.
-func (l *logStore) measureOld(e *raft.Log) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if e.Index == l.last+1 {
-		l.measureLocked(e)
-	}
-}
-
-func (l *logStore) measure(es ...*raft.Log) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	before := l.total
-	for _, e := range es {
-		l.measureLocked(e)
-	}
-	l.written.Add(uint64(l.total - before))
-	if l.last < l.wakeIndex && l.total < l.wakeTotal {
-		return
-	}
-	select {
-	case l.grown <- struct{}{}:
-	default: // a wake-up is on its way already
-	}
-}
-
-func (l *logStore) measureLocked(e *raft.Log) {
-	if n := len(l.marks); n == 0 || l.total-l.marks[n-1].total >= markEvery {
-		l.marks = append(l.marks, mark{e.Index, l.total})
-	}
-	l.last = e.Index
-	l.total += int64(len(e.Data) + len(e.Extensions) + entryOverhead)
-}
-
-// cut forgets the marks of entries that have been removed.
-func (l *logStore) cut(lo, hi uint64) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if hi >= l.last { // from the end: a follower drops what its leader does not have
-		l.last = min(l.last, lo-1)
-		for len(l.marks) > 0 && l.marks[len(l.marks)-1].index >= lo {
-			l.marks = l.marks[:len(l.marks)-1]
-		}
-		return
-	}
-	// One mark stays at or before the first entry that is left: the others may lie far
-	// apart, counted in entries, and wakeAfter and trailing need one to count from.
-	for len(l.marks) > 1 && l.marks[1].index <= hi+1 {
-		l.marks = l.marks[1:]
-	}
-}
-
 // entries returns how many entries the log has, 0 if it is closed.
 func (l *logStore) entries() uint64 {
 	first, err := l.FirstIndex()
@@ -284,38 +212,4 @@ func (l *logStore) spare(hi uint64) uint64 {
 		return hi
 	}
 	return min(hi, l.keep-1)
-}
-
-// within returns the first of the entries at the end of the log that take at most limit
-// bytes, by the marks, so at worst too late, and the last. It may be one that has been
-// removed.
-func (l *logStore) within(limit int64) (first, last uint64) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, m := range l.marks {
-		if l.total-m.total <= limit {
-			return m.index, l.last
-		}
-	}
-	return l.last + 1, l.last
-}
-
-// wakeAfter makes grown receive when the log after the entry index has grown by that
-// many entries or bytes.
-func (l *logStore) wakeAfter(index, entries uint64, bytes int64) {
-	l.mu.Lock()
-	base := l.total // if nothing has been measured yet, or all is gone
-	for i := len(l.marks) - 1; i >= 0; i-- {
-		base = l.marks[i].total
-		if l.marks[i].index <= index+1 {
-			break
-		}
-	}
-	l.wakeIndex, l.wakeTotal = index+entries, base+bytes
-	l.mu.Unlock()
-	select {
-	case <-l.grown: // by the old limits
-	default:
-	}
-	l.measure() // it may be there already
 }

@@ -46,6 +46,7 @@ func (m *Member) begin() (*run, raftkv.Config) {
 		Hooks: raftkv.Hooks{
 			Listen: r.host.Listen,
 			Dial:   r.host.Dial,
+			Killed: r.isKilled,
 			LogStore: func(s raft.LogStore) raft.LogStore {
 				r.log.store = s
 				return r.log
