@@ -7,7 +7,8 @@
 // options.go is the table of all options; flags.go and config.go bring them together,
 // help.go prints them. backend.go is the only place that knows the names of backends.
 // once.go is one pass, daemon.go the process that stays, with status.go to look at it and
-// sdnotify.go to tell systemd; garbage.go tunes the garbage collector. store.go is the
+// sdnotify.go to tell systemd; garbage.go tunes the garbage collector, and
+// processors.go how much may wait for the disk. store.go is the
 // embedded store with its ports; config_cluster.go, cluster.go and discovery.go find the
 // nodes that it belongs to. tasks.go is the table of commands for templates and CI, ctl.go
 // that of commands with which confd is a client of a store.
@@ -87,6 +88,8 @@ func main() {
 		stderr:  os.Stderr,
 		hangups: hangups,
 		garbage: garbage,
+
+		processors: spareAsNeeded(os.Getenv),
 	}))
 }
 
@@ -107,6 +110,7 @@ type system struct {
 	stdout, stderr io.Writer
 	hangups        <-chan os.Signal // SIGHUP: read the resources again
 	garbage        *collector       // nil = as Go does it
+	processors     *processors      // nil = as Go does it
 }
 
 // A program is one run of confd: what was asked for, and where it runs.

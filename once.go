@@ -94,6 +94,7 @@ func (p *program) resourceOptions() resource.Options {
 		Wait:          p.pace.wait,
 		Splay:         p.pace.splay,
 		Secrets:       p.secrets,
+		WaitForDisk:   p.processors.wait,
 		Log:           p.log,
 	}
 	if p.differ != nil {

@@ -64,6 +64,10 @@ type Options struct {
 	// forgets them.
 	Secrets *template.Secrets
 
+	// WaitForDisk is called by each goroutine that is about to wait for the disk, to write a
+	// file, and what it returns when it has; by many concurrently. Nil is not called.
+	WaitForDisk func() (done func())
+
 	// Log is told of each step. Nil discards.
 	Log *slog.Logger
 }
@@ -134,7 +138,7 @@ type loadedFile struct {
 
 // loadFiles reads the files, as many at a time as there are processors.
 func loadFiles(paths []string, opts Options) []loadedFile {
-	files, with := make([]loadedFile, len(paths)), newShared()
+	files, with := make([]loadedFile, len(paths)), newShared(opts.WaitForDisk)
 	beside(len(paths), runtime.GOMAXPROCS(0), func(i int) {
 		began := time.Now()
 		files[i].r, files[i].err = loadFile(paths[i], opts, with)

@@ -19,8 +19,13 @@ type shared struct {
 	disk      slots
 }
 
-func newShared() *shared {
-	return &shared{disk: slots{free: make(chan struct{}, diskSlots)}}
+// newShared returns what resources share. Each that has a slot of the disk calls wait, if it is not
+// nil, and done before it leaves.
+func newShared(wait func() (done func())) *shared {
+	if wait == nil {
+		wait = func() func() { return func() {} }
+	}
+	return &shared{disk: slots{make(chan struct{}, diskSlots), wait}}
 }
 
 const (
@@ -35,11 +40,23 @@ const (
 )
 
 // slots are places that give way to those who have waited for long.
-type slots struct{ free chan struct{} }
+type slots struct {
+	free chan struct{}
+	wait func() (done func())
+}
 
 // enter takes a slot, and returns what gives it back.
 func (s slots) enter() (leave func()) {
-	leave = func() { <-s.free }
+	giveBack := s.take()
+	done := s.wait()
+	return func() {
+		done()
+		giveBack()
+	}
+}
+
+func (s slots) take() (giveBack func()) {
+	leave := func() { <-s.free }
 	select {
 	case s.free <- struct{}{}:
 		return leave

@@ -51,7 +51,7 @@ func TestSyncIsShared(t *testing.T) {
 // Files on a file system that hangs must not keep those on others from being written.
 func TestSlotsGiveWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newShared().disk
+		s := newShared(nil).disk
 		for range diskSlots {
 			s.enter()
 		}
@@ -63,6 +63,28 @@ func TestSlotsGiveWay(t *testing.T) {
 		leave() // which it never had
 		if len(s.free) != diskSlots {
 			t.Errorf("%d slots are taken, want %d", len(s.free), diskSlots)
+		}
+	})
+}
+
+// Who has a slot says so for as long as it has it, and who has waited in vain, too.
+func TestSlotsTell(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		waiting, most := 0, 0
+		s := newShared(func() func() {
+			waiting++
+			most = max(most, waiting)
+			return func() { waiting-- }
+		}).disk
+		var leave []func()
+		for range diskSlots + 1 {
+			leave = append(leave, s.enter())
+		}
+		for _, l := range leave {
+			l()
+		}
+		if most != diskSlots+1 || waiting != 0 || len(s.free) != 0 {
+			t.Errorf("at most %d waited, in the end %d, with %d slots", most, waiting, len(s.free))
 		}
 	})
 }
