@@ -79,8 +79,12 @@ type directories struct {
 	dirs map[string]*directory // :: path → what is known of it
 }
 
-// A directory has those who sync it at the same time share what they can.
+// A directory has those who sync it at the same time share what they can, and those who make or
+// change names in it wait for each other here: the kernel lets one at a time do so, and has the others
+// burn a processor each meanwhile.
 type directory struct {
+	names sync.Mutex // held while one is made or changed
+
 	turn chan struct{} // of capacity 1; full while a sync is under way
 	mu   sync.Mutex
 	next *dirSync // that has not begun; nil = nobody waits for one

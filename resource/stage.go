@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -45,7 +46,10 @@ func (r *Resource) wanted(t target) attributes {
 func (r *Resource) stage(target string, b body) (path string, err error) {
 	defer r.shared.disk.enter()()
 	path = stageName(target)
+	names := r.names(path)
+	names.Lock()
 	f, err := r.sys.create(path)
+	names.Unlock()
 	if err != nil {
 		r.unlink(path) // whether the file is there is not known; its name is ours alone
 		if errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS) {
@@ -179,7 +183,10 @@ func (r *Resource) replace(t target, staged string, b body) (written bool, err e
 		}
 	}
 	before, _ := os.Lstat(from)
+	names := r.names(t.path)
+	names.Lock()
 	err = r.sys.rename(from, t.path)
+	names.Unlock()
 	switch {
 	case errors.Is(err, unix.EBUSY), errors.Is(err, unix.EXDEV):
 		if from != staged {
@@ -243,6 +250,11 @@ func (r *Resource) hasSettled(err error) error {
 	}
 	r.unsynced = ""
 	return nil
+}
+
+// names returns the lock of the directory that a path is in.
+func (r *Resource) names(path string) *sync.Mutex {
+	return &r.shared.dirs.of(filepath.Dir(path)).names
 }
 
 func (r *Resource) syncNames(dir string) error {
