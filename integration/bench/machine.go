@@ -77,7 +77,7 @@ func machine(ctx context.Context, o options, etcd string) ([]string, error) {
 		"memory:     " + procField("/proc/meminfo", "MemTotal"),
 		"load:       " + firstLine("/proc/loadavg"),
 		"kernel:     " + unix.ByteSliceToString(uname.Release[:]),
-		"disk:       " + filesystem(disk.Type),
+		"disk:       " + filesystem(disk.Type) + journal(o.dir, disk.Type),
 		fmt.Sprintf("fdatasync:  of 4 KiB, p50 %v, p99 %v", sync.Quantile(0.5).Round(time.Microsecond), sync.Quantile(0.99).Round(time.Microsecond)),
 		"go:         " + strings.TrimSpace(string(goVersion)),
 		"etcd:       " + etcd + ", " + o.etcd,
@@ -123,6 +123,24 @@ func filesystem(kind int64) string {
 		return "tmpfs: no disk, syncing costs nothing; see -dir"
 	}
 	return fmt.Sprintf("file system of type %#x", kind)
+}
+
+// journal returns whether an ext4 has a journal, and what it lies on: most have one, and then
+// syncs and new files take other times. It returns "" for other file systems, and if that cannot be known.
+func journal(dir string, kind int64) string {
+	var info unix.Stat_t
+	if err := unix.Stat(dir, &info); err != nil || kind != unix.EXT4_SUPER_MAGIC {
+		return ""
+	}
+	device, err := os.Readlink(fmt.Sprintf("/sys/dev/block/%d:%d", unix.Major(info.Dev), unix.Minor(info.Dev)))
+	if err != nil {
+		return ""
+	}
+	name := filepath.Base(device)
+	if found, err := filepath.Glob("/proc/fs/jbd2/" + name + "-*"); err != nil || len(found) == 0 {
+		return " without a journal, on " + name
+	}
+	return " with a journal, on " + name
 }
 
 // procField returns the first field of that name in a file of /proc.

@@ -146,13 +146,20 @@ func (s *site) startStore(ctx context.Context) (err error) {
 	return nil
 }
 
+// freeStore ends an embedded store that runs for itself.
+func (s *site) freeStore() error {
+	if s.source != embedded || s.store == nil {
+		return nil
+	}
+	err := s.store.Stop()
+	s.store = nil
+	return err
+}
+
 // start starts the renderer; with once, for one pass.
 func (s *site) start(once bool) (err error) {
-	if s.source == embedded && s.store != nil {
-		if err := s.store.Stop(); err != nil {
-			return err
-		}
-		s.store = nil
+	if err := s.freeStore(); err != nil {
+		return err
 	}
 	s.process, err = s.run("renderer", s.renderArgs(once)...)
 	return err

@@ -153,11 +153,7 @@ func (s *site) rendering() (time.Duration, error) {
 func (b *bench) newPassSite(ctx context.Context, r renderer, p pass) (*site, error) {
 	s, err := b.newSite(r)
 	if err == nil {
-		err = errors.Join(s.describe(p.all), s.startStore(ctx), s.fill(ctx, p.keys))
-	}
-	if err == nil && s.source == embedded { // a pass opens it itself
-		err = s.store.Stop()
-		s.store = nil
+		err = errors.Join(s.describe(p.all), s.startStore(ctx), s.fill(ctx, p.keys), s.freeStore())
 	}
 	return s, err
 }

@@ -72,7 +72,7 @@ func (b *bench) scale(ctx context.Context, r renderer, templates int) (m scaled,
 	if err != nil {
 		return m, err
 	}
-	if err := errors.Join(s.describe(apps(templates)), s.startStore(ctx), s.fill(ctx, templates*keysEach)); err != nil {
+	if err := errors.Join(s.describe(apps(templates)), s.startStore(ctx), s.fill(ctx, templates*keysEach), s.freeStore()); err != nil {
 		return m, err
 	}
 	start := time.Now()
