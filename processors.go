@@ -10,8 +10,9 @@ import (
 )
 
 const (
-	// spareProcessors is how many more files are synced at a time than there are processors.
-	spareProcessors = 8
+	// spareProcessors is how many more files are synced at a time than there are processors. Half
+	// of those that resource lets be written; the others do something else meanwhile.
+	spareProcessors = 30
 
 	// spareFor is how long they are kept when nobody waits for the disk any more. To give and to
 	// take them stops everything for some 30 µs.
@@ -24,7 +25,7 @@ const (
 // place is taken away from it only if a thread of Go's that looks for such finds it twice in the
 // same wait. That thread looks every 20 µs to 10 ms, the longer the less it finds. Syncs take a
 // millisecond, so it may find none, and then goes on to find none: with two processors two
-// files are synced at a time, not the 16 that share their syncs, and whoever reads or writes
+// files are synced at a time, not the dozens that would share their syncs, and whoever reads or writes
 // keys waits for the disk as well. So while as many wait as there are processors Go is told of more.
 //
 // A nil one does nothing.

@@ -29,9 +29,9 @@ func newShared(wait func() (done func())) *shared {
 }
 
 const (
-	// diskSlots is how many files are written at a time. Each that waits for the disk
-	// keeps a thread; a few are enough for the disk to put their syncs together.
-	diskSlots = 16
+	// diskSlots is how many files are written at a time. The disk puts the syncs of those together
+	// that wait, and the more the slower it is; each keeps a thread.
+	diskSlots = 64
 
 	// diskPatience is how long one waits for a slot. After that it goes on without: those
 	// that have them may hang on a file system that does not answer, and lanes do not
