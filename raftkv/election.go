@@ -25,9 +25,11 @@ func (e election) request(addr raft.ServerAddress) raft.RPC {
 // that, if it is the only voter, cannot be another. It is the request by which a
 // leader hands over; it takes the place of the election timeout, not of the vote.
 //
-// Nothing happens if raft has been given a request of a newer term by then: this node would
-// stand against one that has been elected a moment ago, perhaps by its own vote, and those
-// who are asked in this way vote although they have a leader.
+// Nothing happens if raft is in a newer term by then, or the request that it is at may bring it
+// there: this node would stand against one that has been elected a moment ago, perhaps by its
+// own vote, or against itself, and those who are asked in this way vote although they have a
+// leader. What came before is over: raft may have refused it, and its term says nothing then.
+// It is called while raft runs.
 func (t *transport) electNow(id raft.ServerID, term uint64) {
 	t.wg.Go(func() {
 		select {

@@ -94,7 +94,63 @@ func TestLateElection(t *testing.T) {
 		if got := next.raft.CurrentTerm(); next.raft.State() != raft.Leader || got != term {
 			t.Errorf("the node that led in term %d is %v in term %d", term, next.raft.State(), got)
 		}
-		late.transport.electNow(raft.ServerID(late.dir.id), term)
+		late.transport.rpcs <- election{raft.ServerID(late.dir.id), term}.request(late.transport.addr) // as if raft had missed the leader, too
 		eventually(t, "an election", func() bool { return late.raft.State() == raft.Leader })
+		late.transport.electNow(raft.ServerID(late.dir.id), term)
+		time.Sleep(10 * time.Second)
+		if got := late.raft.CurrentTerm(); late.raft.State() != raft.Leader || got != term+1 {
+			t.Errorf("it stood against itself, and is %v in term %d", late.raft.State(), got)
+		}
+	})
+}
+
+// TestElectionAfterARefusal: a term that raft has heard of and not taken, of a candidate that
+// it has refused, keeps nobody from standing for election when the leader is lost.
+func TestElectionAfterARefusal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newMemCluster(t)
+		leader, rest := c.leader()
+		term := leader.raft.CurrentTerm()
+		id, addr := raft.ServerID(rest[0].dir.id), raft.ServerAddress(rest[0].cfg.PeerAddr)
+		gone := raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte("gone"), Addr: []byte("gone")}
+		var vote raft.RequestVoteResponse
+		if err := leader.transport.RequestVote(id, addr, &raft.RequestVoteRequest{RPCHeader: gone, Term: term + 1000}, &vote); err != nil || vote.Granted {
+			t.Fatalf("%+v, %v", vote, err)
+		}
+		var pre raft.RequestPreVoteResponse
+		if err := leader.transport.RequestPreVote(id, addr, &raft.RequestPreVoteRequest{RPCHeader: gone, Term: term + 1000}, &pre); err != nil || pre.Granted {
+			t.Fatalf("%+v, %v", pre, err)
+		}
+		rest[0].transport.electNow(id, term)
+		eventually(t, "an election", func() bool { return rest[0].raft.State() == raft.Leader })
+	})
+}
+
+// TestElectionWhileRaftVotes: raft takes the next request while it still forgets its leader,
+// and nobody sees the newer term yet.
+func TestElectionWhileRaftVotes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newMemCluster(t)
+		leader, rest := c.leader()
+		late, next, term := rest[0], rest[1], leader.raft.CurrentTerm()
+		id, flush, held := raft.ServerID(late.dir.id), late.stable.before, make(chan struct{})
+		late.stable.before = func() error { <-held; return flush() }
+		voted := make(chan error, 1)
+		go func() {
+			voted <- next.transport.RequestVote(id, raft.ServerAddress(late.cfg.PeerAddr), &raft.RequestVoteRequest{
+				RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(next.dir.id), Addr: []byte(next.cfg.PeerAddr)},
+				Term:      term + 1, LastLogIndex: 1000, LastLogTerm: term, LeadershipTransfer: true,
+			}, new(raft.RequestVoteResponse))
+		}()
+		time.Sleep(10 * time.Millisecond)
+		late.transport.electNow(id, term)
+		synctest.Wait()
+		close(held)
+		if err := <-voted; err != nil {
+			t.Fatal(err)
+		}
+		if got := late.raft.CurrentTerm(); late.raft.State() != raft.Follower || got != term+1 {
+			t.Errorf("the node that voted in term %d is %v in term %d", term+1, late.raft.State(), got)
+		}
 	})
 }

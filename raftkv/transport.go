@@ -6,6 +6,7 @@ package raftkv
 import (
 	"errors"
 	"io"
+	"math"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -146,27 +147,30 @@ func (d dialOnly) Close() error {
 
 // forward passes the requests of others on to raft, and this node's own for an election.
 func (t *transport) forward() {
-	var newest uint64 // term that raft was told of
+	var last uint64 // term of the last request: raft may not have come to it yet, only to those before
 	for {
 		select {
 		case rpc := <-t.NetworkTransport.Consumer():
+			last = 0
 			switch c := rpc.Command.(type) {
 			case *raft.AppendEntriesRequest:
 				t.received.Add(1)
-				newest = max(newest, c.Term)
+				last = c.Term
 			case *raft.RequestVoteRequest:
-				newest = max(newest, c.Term)
+				last = c.Term
 			case *raft.InstallSnapshotRequest:
 				t.installs.count()
-				newest = max(newest, c.Term)
+				last = c.Term
 				rpc.Reader = &patientReader{rpc.Reader, func() { t.hangUp(string(c.ID)) }}
 			case *raft.TimeoutNowRequest:
 				t.handed.Store(true)
+				last = math.MaxUint64 // it will be a newer one
 			}
 			t.pass(rpc)
 		case e := <-t.elect:
-			if newest <= e.term {
+			if last <= e.term && t.raft.Load().CurrentTerm() <= e.term {
 				t.pass(e.request(t.addr))
+				last = math.MaxUint64
 			}
 		case <-t.done:
 			return
