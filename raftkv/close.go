@@ -40,13 +40,16 @@ func (n *Node) close() error {
 	// and never answers for them. So first nothing must be on its way.
 	joined := n.join(&n.serving) && n.join(&n.wg)
 	if n.running.Load() {
-		joined = n.join(&n.compacts) && joined // with a last snapshot, for which raft has to run
+		select { // raft has to run for a last snapshot
+		case <-ended(&n.compacts):
+		case <-n.failed:
+		}
 		stopped := make(chan struct{})
 		go func() {
 			defer close(stopped)
 			n.raft.Shutdown().Error()
 		}()
-		joined = n.within(stopped) && n.join(&n.wg) && joined
+		joined = n.within(stopped) && n.join(&n.wg) && n.join(&n.compacts) && joined
 	}
 	joined = n.stopAhead(joined)
 	joined = n.stopRemoving() && joined

@@ -128,9 +128,24 @@ func (n *Node) snapshotAtEnd() {
 	if n.Err() != nil || n.cfg.Hooks.killed() {
 		return
 	}
+	defer n.limitEnd()()
 	if err := n.snapshot(); err != nil && !errors.Is(err, raft.ErrNothingNewToSnapshot) {
 		n.counts.snapshotFails.Add(1)
 		n.log.Warn("no snapshot at the end; the next start reads the log", "err", err)
+	}
+}
+
+// limitEnd has the last snapshot given up after half of StallTimeout, unless the function that it
+// returns is called. If that does not help, the node has failed in the end: nothing else is
+// written any more that would find out that the disk hangs.
+func (n *Node) limitEnd() (stop func()) {
+	giveUp := time.AfterFunc(n.cfg.StallTimeout/2, func() { n.snapshots.late.Store(true) })
+	hangs := time.AfterFunc(n.cfg.StallTimeout, func() {
+		n.fail(fmt.Errorf("a last snapshot has taken more than %v: the disk has stalled", n.cfg.StallTimeout))
+	})
+	return func() {
+		giveUp.Stop()
+		hangs.Stop()
 	}
 }
 

@@ -80,7 +80,7 @@ type Node struct {
 	closeOnce sync.Once
 	closeErr  error
 	wg        sync.WaitGroup // loops that stop before raft does
-	compacts  sync.WaitGroup // the one that stops after
+	compacts  sync.WaitGroup // the one that raft is stopped after, unless the node has failed
 
 	failOnce sync.Once
 	failed   chan struct{} // closed after err is set

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"github.com/hashicorp/raft"
 )
@@ -23,6 +24,7 @@ type snapshotSink struct {
 	raft.SnapshotSink
 	dir     string
 	failed  <-chan struct{} // see openSnapshots
+	late    *atomic.Bool    // the store's
 	remover *snapshotRemover
 	state   *os.File // the file that raft's writes to; nil when it has ended
 	size    int64    // bytes written
@@ -34,8 +36,11 @@ func newSnapshotSink(sink raft.SnapshotSink, dir string, store *snapshotStore) (
 	if err != nil {
 		return nil, errors.Join(err, sink.Cancel())
 	}
-	return &snapshotSink{SnapshotSink: sink, dir: dir, failed: store.failed, remover: store.remover, state: state}, nil
+	return &snapshotSink{SnapshotSink: sink, dir: dir, failed: store.failed, late: &store.late, remover: store.remover, state: state}, nil
 }
+
+// errLate is why a snapshot is given up that holds up the end of its node.
+var errLate = errors.New("it takes too long")
 
 // Write writes a part of the state. It may wait for the disk. The error is ErrFailed if the node
 // has failed.
@@ -46,6 +51,9 @@ func (s *snapshotSink) Write(p []byte) (int, error) {
 		case <-s.failed:
 			return written, ErrFailed
 		default:
+		}
+		if s.late.Load() {
+			return written, errLate
 		}
 		part := p[written:min(len(p), written+snapshotSlice)]
 		n, err := s.SnapshotSink.Write(part)

@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
@@ -37,6 +38,7 @@ type snapshotStore struct {
 	dir     string          // holds the directories of the snapshots
 	failed  <-chan struct{} // closed when the node has failed; may be nil
 	remover *snapshotRemover
+	late    atomic.Bool // what is being written is given up
 }
 
 // A snapshotCheck is the content of the file: what raft keeps without a checksum.
@@ -58,7 +60,7 @@ func openSnapshots(base string, failed <-chan struct{}, log hclog.Logger) (*snap
 		return nil, err
 	}
 	dir := filepath.Join(base, "snapshots")
-	return &snapshotStore{s, dir, failed, newSnapshotRemover(dir, failed, log)}, nil
+	return &snapshotStore{FileSnapshotStore: s, dir: dir, failed: failed, remover: newSnapshotRemover(dir, failed, log)}, nil
 }
 
 // close ends the remover and waits for it.
