@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/hashicorp/raft"
 )
 
 // ends writes so many values of 4 KiB to keys of their own, closes the node, and returns the
@@ -31,6 +33,20 @@ func TestSnapshotAtEnd(t *testing.T) {
 	snapshot, applied := ends(t, open(t, cfg), 80)
 	if snapshot < applied {
 		t.Fatalf("a snapshot at entry %d of %d", snapshot, applied)
+	}
+	whole, err := cfg.withDefaults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := readAlone(t.Context(), whole)
+	if r == nil {
+		t.Fatal("the store is not read without its node")
+	}
+	if got := r.Tree().View().Len(); got != 81 {
+		t.Errorf("%d keys are read without the node", got)
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
 	}
 	n := open(t, cfg)
 	if got := n.View().Len(); got != 81 { // with a directory
@@ -63,6 +79,7 @@ func TestNoSnapshotAtEnd(t *testing.T) {
 		{"a short log", func(*Config) {}, 0, 40},
 		{"a log that is short beside the snapshot", func(*Config) {}, 300, 80},
 		{"a large store", func(cfg *Config) { cfg.SnapshotBytes = 256 << 10 }, 0, 80},
+		{"a store that has become large", func(cfg *Config) { cfg.SnapshotBytes = 700 << 10 }, 80, 100},
 		{"killed", func(cfg *Config) { cfg.Hooks.Killed = func() bool { return true } }, 0, 80},
 	} {
 		t.Run(test.what, func(t *testing.T) {
@@ -82,4 +99,35 @@ func TestNoSnapshotAtEnd(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestGrownSince: what is asked for at the end is the length of the log after a snapshot, of this
+// node or of its leader.
+func TestGrownSince(t *testing.T) {
+	const size = markEvery + entryOverhead
+	l := newLogStore(nil, 0, nil)
+	add := func(first, last uint64) {
+		for i := first; i <= last; i++ {
+			l.measure(&raft.Log{Index: i, Data: make([]byte, markEvery)})
+		}
+	}
+	want := func(index uint64, entries int64) {
+		t.Helper()
+		if got := l.grownSince(index); got != entries*size {
+			t.Errorf("grown by %d bytes since entry %d, want %d of %d", got, index, entries, size)
+		}
+	}
+	l.measureAfter(10)
+	want(10, 0)
+	add(11, 20)
+	want(10, 10)
+	want(15, 5)
+	want(20, 0)
+	l.cut(5, 15)
+	want(15, 5)
+	want(18, 2)
+	l.cut(16, 20) // a snapshot of the leader's takes the place of all
+	want(100, 0)
+	add(101, 103)
+	want(100, 3)
 }

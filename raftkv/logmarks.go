@@ -113,7 +113,10 @@ func (l *logStore) grownSince(index uint64) int64 {
 
 // totalAt returns how many bytes had been measured up to an entry, at most a mark too few.
 func (l *logStore) totalAt(index uint64) int64 {
-	base := l.total // if nothing has been measured yet, or all is gone
+	base := l.total // if nothing has been measured after it yet, or all is gone
+	if index >= l.last {
+		return base
+	}
 	for i := len(l.marks) - 1; i >= 0; i-- {
 		base = l.marks[i].total
 		if l.marks[i].index <= index+1 {
