@@ -99,6 +99,8 @@
 //     node cannot know that it has everything.
 //   - The only rule for snapshots is ours, by entries and by bytes; raft's own counts
 //     entries. How much log is kept behind a snapshot is bounded by bytes too.
+//   - A node whose log is long beside its store takes a snapshot when it is closed, which
+//     takes no longer than half of StallTimeout, so that the next start need not apply the log.
 //   - Raft's store of snapshots removes none: an old one goes bit by bit, beside all else, and
 //     stays whole for a follower that it is sent to. See snapshotRemover.
 //   - Files of the log are 16 MiB, not raft-wal's 64 MiB: they are made at full size, and
