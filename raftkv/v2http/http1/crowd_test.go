@@ -8,6 +8,7 @@ package http1
 import (
 	"bufio"
 	"log/slog"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -63,6 +64,19 @@ func TestCrowdMany(t *testing.T) {
 	loop.running.Wait()
 	if n := loop.members.Load(); n != 0 || len(loop.conns) != 0 {
 		t.Errorf("%d members and %d connections are left", n, len(loop.conns))
+	}
+}
+
+// TestCrowdsForProcessors: there are as many crowds as there were processors at first, though Go is
+// told of more when the first connection joins.
+func TestCrowdsForProcessors(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	p := freshTCP(t)
+	p.loop.config.Quick, p.loop.config.Crowd = quickEcho, 1
+	runtime.GOMAXPROCS(9)
+	p.joinsAfter(shortestRow)
+	if n := len(p.loop.crowds); n != 1 {
+		t.Errorf("there are %d crowds", n)
 	}
 }
 

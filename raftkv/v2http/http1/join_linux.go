@@ -7,7 +7,6 @@ import (
 	"errors"
 	"net"
 	"os"
-	"runtime"
 	"syscall"
 )
 
@@ -48,16 +47,12 @@ func duplicateFD(fd int) (int, error) {
 	return int(to), nil
 }
 
-// enter adds a member to the next of the crowds, of which there is one for each processor. It
-// reports false if that cannot be.
+// enter adds a member to the next of the crowds. It reports false if that cannot be.
 func (l *Loop) enter(m *member) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ending.Load() {
 		return false
-	}
-	if l.crowds == nil {
-		l.crowds = make([]*crowd, runtime.GOMAXPROCS(0))
 	}
 	i := l.joined % len(l.crowds)
 	l.joined++

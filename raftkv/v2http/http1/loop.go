@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -110,7 +111,7 @@ type Loop struct {
 	ending  atomic.Bool // set under mu
 	running sync.WaitGroup
 
-	crowds  []*crowd     // guarded by mu; some may be nil or have ended
+	crowds  []*crowd     // guarded by mu: one for each processor; some may be nil or have ended
 	joined  int          // guarded by mu: how many connections have
 	members atomic.Int32 // of all crowds
 	alone   atomic.Int32 // how many conns there are
@@ -119,9 +120,10 @@ type Loop struct {
 // buffer is what a connection reads into.
 type buffer [MaxHead]byte
 
-// New returns a loop without connections.
+// New returns a loop without connections. How many processors there are is found out here: for as
+// long as files are written, Go may be told of more.
 func New(config Config) *Loop {
-	l := &Loop{config: config, conns: make(map[*conn]struct{})}
+	l := &Loop{config: config, conns: make(map[*conn]struct{}), crowds: make([]*crowd, runtime.GOMAXPROCS(0))}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.buffers.New = func() any { return new(buffer) }
 	l.bodies.New = func() any { return new(body) }
