@@ -14,8 +14,8 @@ const (
 	// of those that resource lets be written; the others do something else meanwhile.
 	spareProcessors = 30
 
-	// spareFor is how long they are kept when nobody waits for the disk any more. To give and to
-	// take them stops everything for some 30 µs.
+	// spareFor is how long they are kept after they were needed last. To give and to take them
+	// stops everything for some 40 µs, and waits for a garbage collection to end.
 	spareFor = time.Second
 )
 
@@ -32,8 +32,12 @@ const (
 type processors struct {
 	mu      sync.Mutex
 	waiting int
-	spare   bool        // Go has been told of more
+	normal  int         // how many processors there were when there were no more than that
+	spare   bool        // Go is to have more
 	back    *time.Timer // takes them away; nil until they were given once
+
+	telling sync.Mutex // held while Go is told, and not by who writes files
+	told    bool       // of more
 }
 
 // spareAsNeeded returns processors, nil if the user has told Go how many there are, by GOMAXPROCS.
@@ -44,44 +48,67 @@ func spareAsNeeded(getenv func(string) string) *processors {
 	return new(processors)
 }
 
-// wait says that the goroutine is about to wait for the disk, until done is called.
+// wait says that the goroutine is about to wait for the disk, until done is called. It does not
+// block.
 func (p *processors) wait() (done func()) {
 	if p == nil {
 		return func() {}
 	}
+	if p.begin() {
+		go p.tell()
+		runtime.Gosched() // to it, before this goroutine takes the place in which it would run
+	}
+	return p.done
+}
+
+// begin counts one more that waits, and reports whether Go is to be told of more processors.
+func (p *processors) begin() (more bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.waiting++
-	if p.waiting > 1 && !p.spare {
-		if n := runtime.GOMAXPROCS(0); p.waiting >= n {
-			runtime.GOMAXPROCS(n + spareProcessors)
-			p.spare = true
-		}
+	if !p.spare {
+		p.normal = runtime.GOMAXPROCS(0)
 	}
-	return p.done
+	if p.waiting == 1 || p.waiting < p.normal {
+		return false
+	}
+	more, p.spare = !p.spare, true
+	if p.back == nil {
+		p.back = time.AfterFunc(spareFor, p.takeBack)
+	} else {
+		p.back.Reset(spareFor)
+	}
+	return more
 }
 
 func (p *processors) done() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.waiting--
-	if p.waiting > 0 || !p.spare {
-		return
-	}
-	if p.back == nil {
-		p.back = time.AfterFunc(spareFor, p.takeBack)
-		return
-	}
-	p.back.Reset(spareFor)
 }
 
-// takeBack has Go find out by itself how many processors there are, as before.
+// takeBack is called when nobody has needed more for a while. Some may wait still, for a disk
+// that hangs; Go has found by now that their places are free.
 func (p *processors) takeBack() {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.waiting > 0 || !p.spare {
-		return
-	}
-	runtime.SetDefaultGOMAXPROCS()
 	p.spare = false
+	p.mu.Unlock()
+	p.tell()
+}
+
+// tell tells Go of more processors, or has it find out by itself how many there are, as before.
+// That may take as long as a collection of all garbage does.
+func (p *processors) tell() {
+	p.telling.Lock()
+	defer p.telling.Unlock()
+	p.mu.Lock()
+	spare := p.spare
+	p.mu.Unlock()
+	switch {
+	case spare && !p.told:
+		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + spareProcessors)
+	case !spare && p.told:
+		runtime.SetDefaultGOMAXPROCS()
+	}
+	p.told = spare
 }
