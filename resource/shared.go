@@ -4,6 +4,7 @@
 package resource
 
 import (
+	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -111,6 +112,15 @@ func (s *directories) of(path string) *directory {
 		s.dirs[path] = d
 	}
 	return d
+}
+
+// change has do called to make a name or to change what has it, while nobody else does so in
+// its directory, and returns its error.
+func (s *directories) change(path string, do func() error) error {
+	d := s.of(filepath.Dir(path))
+	d.names.Lock()
+	defer d.names.Unlock()
+	return do()
 }
 
 // sync has do called after this call has begun, and returns its error. Calls that come

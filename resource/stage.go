@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -46,10 +45,11 @@ func (r *Resource) wanted(t target) attributes {
 func (r *Resource) stage(target string, b body) (path string, err error) {
 	defer r.shared.disk.enter()()
 	path = stageName(target)
-	names := r.names(path)
-	names.Lock()
-	f, err := r.sys.create(path)
-	names.Unlock()
+	var f file
+	err = r.shared.dirs.change(path, func() (err error) {
+		f, err = r.sys.create(path)
+		return err
+	})
 	if err != nil {
 		r.unlink(path) // whether the file is there is not known; its name is ours alone
 		if errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS) {
@@ -177,16 +177,13 @@ func (r *Resource) replace(t target, staged string, b body) (written bool, err e
 	if r.opts.KeepStageFile {
 		// A second name for the same file goes to the target, the first one stays.
 		from = stageName(t.path)
-		if err := r.sys.link(staged, from); err != nil {
+		if err := r.shared.dirs.change(from, func() error { return r.sys.link(staged, from) }); err != nil {
 			r.sys.remove(from)
 			return false, fmt.Errorf("keeping staged file: %w", err)
 		}
 	}
 	before, _ := os.Lstat(from)
-	names := r.names(t.path)
-	names.Lock()
-	err = r.sys.rename(from, t.path)
-	names.Unlock()
+	err = r.shared.dirs.change(t.path, func() error { return r.sys.rename(from, t.path) })
 	switch {
 	case errors.Is(err, unix.EBUSY), errors.Is(err, unix.EXDEV):
 		if from != staged {
@@ -250,11 +247,6 @@ func (r *Resource) hasSettled(err error) error {
 	}
 	r.unsynced = ""
 	return nil
-}
-
-// names returns the lock of the directory that a path is in.
-func (r *Resource) names(path string) *sync.Mutex {
-	return &r.shared.dirs.of(filepath.Dir(path)).names
 }
 
 func (r *Resource) syncNames(dir string) error {
