@@ -4,15 +4,21 @@
 package main
 
 import (
+	"io"
 	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
-// TestProcessors: Go is told of more while all it has wait for the disk, and a while after.
+// TestProcessors: Go is told of more while all it has wait for the disk, and a while after. Then
+// it finds out how many there are, which may not be as many as before.
 func TestProcessors(t *testing.T) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	runtime.SetDefaultGOMAXPROCS()
+	normal := runtime.GOMAXPROCS(0)
+	few := normal + 1
+	runtime.GOMAXPROCS(few)
 	synctest.Test(t, func(t *testing.T) {
 		p := spareAsNeeded(func(string) string { return "" })
 		check := func(when string, want int) {
@@ -22,36 +28,32 @@ func TestProcessors(t *testing.T) {
 				t.Errorf("%s: %d, want %d", when, got, want)
 			}
 		}
-		first := p.wait()
-		check("one waits", 2)
+		var hang []func()
+		for range few - 1 {
+			hang = append(hang, p.wait())
+		}
+		check("one has something to do", few)
 		p.telling.Lock() // as while garbage is collected: nobody who writes waits for the end of that
-		second := p.wait()
+		last := p.wait()
 		p.wait()()
 		p.telling.Unlock()
-		check("two wait", 2+spareProcessors)
+		check("all wait", few+spareProcessors)
+		last()
 		time.Sleep(spareFor * 3 / 4)
-		third := p.wait()
-		check("three wait", 2+spareProcessors)
-		third()
-		second()
+		check("a while later", few+spareProcessors)
+		p.wait()()
 		time.Sleep(spareFor * 3 / 4)
-		check("it is a while since three began", 2+spareProcessors)
+		check("a while after all waited again", few+spareProcessors)
 		time.Sleep(spareFor / 2)
-		synctest.Wait()
-		// From here on it is a while, though the first hangs.
-		normal := runtime.GOMAXPROCS(0)
-		if normal > runtime.NumCPU() {
-			t.Errorf("at the end: %d for %d processors", normal, runtime.NumCPU())
+		check("long after that, though some hang", normal)
+		for _, done := range hang {
+			done()
 		}
-		first()
-		for range normal { // one that had them before
+		for range max(normal, 2) { // one that had them before
 			defer p.wait()()
 		}
-		if normal > 1 {
-			check("as many as there are", normal+spareProcessors)
-		}
+		check("as many as there are", normal+spareProcessors)
 	})
-	runtime.SetDefaultGOMAXPROCS()
 }
 
 // TestProcessorsAlone: a single processor is enough for one that waits alone, and what the
@@ -68,5 +70,21 @@ func TestProcessorsAlone(t *testing.T) {
 	defer p.wait()()
 	if got := runtime.GOMAXPROCS(0); p != nil || got != 1 {
 		t.Errorf("GOMAXPROCS is set: %v, %d", p, got)
+	}
+}
+
+// TestProcessorsAreTold: each that writes a file says so, and when it has.
+func TestProcessorsAreTold(t *testing.T) {
+	dir, dest := newConfDir(t, "x")
+	p := new(processors)
+	code := run(t.Context(), []string{"-onetime", "-backend=env", "-confdir", dir, "-data-dir", t.TempDir(), noConfig(t)}, system{
+		machine:    machine{getenv: func(string) string { return "" }},
+		environ:    func() []string { return nil },
+		stdout:     io.Discard,
+		stderr:     io.Discard,
+		processors: p,
+	})
+	if code != exitOK || readFile(dest) != "x" || p.normal == 0 || p.waiting != 0 {
+		t.Errorf("exit code %d; of %d processors, %d wait", code, p.normal, p.waiting)
 	}
 }
