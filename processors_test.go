@@ -32,11 +32,13 @@ func TestProcessors(t *testing.T) {
 		for range few - 1 {
 			hang = append(hang, p.wait())
 		}
+		p.tell() // nothing new, as when more were needed again before they were taken back
 		check("one has something to do", few)
 		p.telling.Lock() // as while garbage is collected: nobody who writes waits for the end of that
 		last := p.wait()
 		p.wait()()
 		p.telling.Unlock()
+		p.tell()
 		check("all wait", few+spareProcessors)
 		last()
 		time.Sleep(spareFor * 3 / 4)
