@@ -6,6 +6,7 @@ package raftkv
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -42,7 +43,7 @@ func TestStaleAnswersConfirmNothing(t *testing.T) {
 			}
 			c.net.mark(n.cfg.Name, leader.cfg.Name)
 		}
-		rest[0].transport.electNow(raft.ServerID(rest[0].dir.id), rest[0].raft.CurrentTerm())
+		rest[0].transport.electNow(raft.ServerID(rest[0].dir.id), math.MaxUint64) // whatever has happened
 		set(t, newLeader(t, rest), "/a", "new")
 
 		verified := leader.raft.VerifyLeader()
