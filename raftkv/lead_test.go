@@ -165,7 +165,7 @@ func TestLeadershipLost(t *testing.T) {
 	var err error
 	for range 5 { // its time may be over while it looks for x, and then nobody can tell
 		_, err = n.Do(t.Context(), &tree.Op{Action: tree.Set, Key: "/b"})
-		if errors.Is(err, ErrNotProposed) {
+		if !errors.Is(err, ErrTimeout) || errors.Is(err, ErrNotProposed) {
 			break
 		}
 	}
