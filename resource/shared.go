@@ -46,7 +46,7 @@ type slots struct {
 	wait func() (done func())
 }
 
-// enter takes a slot, and returns what gives it back.
+// enter takes a slot and says so, and returns what is to be called when the file is written.
 func (s slots) enter() (leave func()) {
 	giveBack := s.take()
 	done := s.wait()
@@ -56,6 +56,7 @@ func (s slots) enter() (leave func()) {
 	}
 }
 
+// take takes a slot, or after diskPatience none, and returns what gives it back.
 func (s slots) take() (giveBack func()) {
 	leave := func() { <-s.free }
 	select {
